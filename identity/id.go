@@ -9,7 +9,7 @@ import (
 // sender's labels. Every value outside the reserved range stands for one Set.
 type ID uint32
 
-// Reserved identities. They never stand for labels, and Derive never returns
+// Reserved identities. They never stand for labels, and Number never returns
 // a number up to MaxReserved.
 const (
 	Unknown     ID = 0   // not known; fails closed everywhere

@@ -1,0 +1,199 @@
+package identity
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// ErrExists is what a Store returns for a number that is taken.
+var ErrExists = errors.New("identity exists")
+
+// allocationTime bounds one allocation, whoever waits for it.
+const allocationTime = 30 * time.Second
+
+// maxVanished bounds how often one attempt is repeated because the object in
+// its way had gone when it was read.
+const maxVanished = 3
+
+// Store publishes which number stands for which set, for the whole cluster.
+type Store interface {
+	// Create publishes a number. It wraps ErrExists if the number is taken.
+	Create(ctx context.Context, id ID, set Set) error
+	// Get gives what was published under a number, and whether anything was.
+	Get(ctx context.Context, id ID) (Set, bool, error)
+}
+
+// Registry knows which number stands for which set, and allocates numbers for
+// new sets. It is safe for concurrent use.
+//
+// A set can have more than one number, all in its probe sequence: the object in
+// the way of an earlier one may have gone since. All of them are valid.
+type Registry struct {
+	store   Store
+	fold    narrow
+	flights singleflight.Group // by digest; one allocation per set at a time
+
+	mu    sync.RWMutex // never held across a call of store
+	byID  map[ID]known
+	bySet map[Digest][]known // by attempt
+}
+
+type known struct {
+	id      ID
+	attempt int
+	digest  Digest
+	set     Set
+}
+
+// NewRegistry makes a registry that knows nothing yet.
+func NewRegistry(store Store) *Registry { return newRegistry(store, whole) }
+
+func newRegistry(store Store, fold narrow) *Registry {
+	return &Registry{store: store, fold: fold, byID: map[ID]known{}, bySet: map[Digest][]known{}}
+}
+
+// Learn takes in what the Store published. It refuses, and forgets, a number
+// that does not belong to the set (see Verify).
+func (r *Registry) Learn(id ID, set Set) error {
+	attempt, err := verify(id, set, r.fold)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forget(id)
+	if err != nil {
+		return fmt.Errorf("refused: %w", err)
+	}
+	entry := known{id: id, attempt: attempt, digest: set.Digest(), set: set}
+	r.byID[id] = entry
+	same := append(slices.Clone(r.bySet[entry.digest]), entry)
+	slices.SortFunc(same, func(a, b known) int { return cmp.Compare(a.attempt, b.attempt) })
+	r.bySet[entry.digest] = same
+	return nil
+}
+
+// Forget drops a number that the Store no longer has.
+func (r *Registry) Forget(id ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forget(id)
+}
+
+func (r *Registry) forget(id ID) {
+	entry, ok := r.byID[id]
+	if !ok {
+		return
+	}
+	delete(r.byID, id)
+	rest := slices.DeleteFunc(slices.Clone(r.bySet[entry.digest]), func(k known) bool { return k.id == id })
+	if len(rest) == 0 {
+		delete(r.bySet, entry.digest)
+		return
+	}
+	r.bySet[entry.digest] = rest
+}
+
+// Lookup gives the set that a number stands for.
+func (r *Registry) Lookup(id ID) (Set, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	entry, ok := r.byID[id]
+	return entry.set, ok
+}
+
+// All gives every known number with its set, in a map of the caller's own.
+func (r *Registry) All() map[ID]Set {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := make(map[ID]Set, len(r.byID))
+	for id, entry := range maps.All(r.byID) {
+		all[id] = entry.set
+	}
+	return all
+}
+
+// Resolve gives the set's number: from memory where it is known, otherwise it
+// allocates one, once for all concurrent callers. An allocation goes on when
+// the caller's context ends, so that other callers get its result.
+func (r *Registry) Resolve(ctx context.Context, set Set) (ID, error) {
+	if err := set.Validate(); err != nil {
+		return Unknown, fmt.Errorf("resolve identity: %w", err)
+	}
+	digest := set.Digest()
+	if id, ok := r.recall(digest); ok {
+		return id, nil
+	}
+	flight := r.flights.DoChan(string(digest[:]), func() (any, error) {
+		if id, ok := r.recall(digest); ok {
+			return id, nil
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), allocationTime)
+		defer cancel()
+		return r.allocate(ctx, set)
+	})
+	select {
+	case <-ctx.Done():
+		return Unknown, fmt.Errorf("resolve identity: %w", ctx.Err())
+	case result := <-flight:
+		if result.Err != nil {
+			return Unknown, fmt.Errorf("resolve identity: %w", result.Err)
+		}
+		return result.Val.(ID), nil
+	}
+}
+
+func (r *Registry) recall(digest Digest) (ID, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if same := r.bySet[digest]; len(same) > 0 {
+		return same[0].id, true
+	}
+	return Unknown, false
+}
+
+// allocate walks the probe sequence up to the first number that is the set's
+// own or free.
+func (r *Registry) allocate(ctx context.Context, set Set) (ID, error) {
+	canonical := set.Canonical()
+	for attempt := range MaxAttempts {
+		id := number(canonical, attempt, r.fold)
+		ours, err := r.claim(ctx, id, set)
+		if err != nil {
+			return Unknown, err
+		}
+		if ours {
+			return id, r.Learn(id, set)
+		}
+	}
+	return Unknown, fmt.Errorf("all %d numbers of the set are taken by others, from %s on",
+		MaxAttempts, number(canonical, 0, r.fold))
+}
+
+// claim reports whether id now stands for set: just created, or published
+// before by another node that met the same labels. A number published with
+// other labels, forged ones included, is another set's.
+func (r *Registry) claim(ctx context.Context, id ID, set Set) (bool, error) {
+	for range maxVanished {
+		err := r.store.Create(ctx, id, set)
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, ErrExists) {
+			return false, fmt.Errorf("create %s: %w", id, err)
+		}
+		published, found, err := r.store.Get(ctx, id)
+		if err != nil {
+			return false, fmt.Errorf("get %s: %w", id, err)
+		}
+		if found {
+			return published.Equal(set), nil
+		}
+	}
+	return false, fmt.Errorf("identity %s came and went %d times", id, maxVanished)
+}
