@@ -113,8 +113,8 @@ func store(path string, key wgtypes.Key) (err error) {
 		return err
 	}
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+		if rmErr := os.Remove(f.Name()); !errors.Is(rmErr, fs.ErrNotExist) {
+			err = errors.Join(err, rmErr)
 		}
 	}()
 	_, err = f.WriteString(key.String() + "\n")
