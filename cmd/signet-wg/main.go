@@ -40,7 +40,7 @@ func run() int {
 	case err == nil || errors.Is(err, device.ErrNoKernel):
 		err = userspace.Serve(ctx, *name, *mtu, log)
 	}
-	if err != nil && !errors.Is(err, device.ErrNoKernel) {
+	if err != nil {
 		log.Error("signet-wg ends", "error", err)
 		return 1
 	}

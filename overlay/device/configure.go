@@ -61,7 +61,7 @@ func (d *Device) Configure(want Desired) (Changes, error) {
 		func() ([]string, error) { return setAddress(link, want.Address) },
 		func() ([]string, error) { return setUp(link) },
 		func() ([]string, error) { return addRoutes(link, want.Routes) },
-		func() ([]string, error) { return dropRoutes(link, want.Routes) },
+		func() ([]string, error) { return dropRoutes(want.Routes) },
 	}
 	for _, step := range steps {
 		changed, err := step()
@@ -114,11 +114,7 @@ func (d *Device) configureWireGuard(want Desired, done *Changes) error {
 	for _, p := range want.Peers {
 		d.endpoints[p.PublicKey] = p.Endpoint.String()
 	}
-	*done = changes.with(done.System)
+	changes.System = done.System
+	*done = changes
 	return nil
-}
-
-func (c Changes) with(system []string) Changes {
-	c.System = append(c.System, system...)
-	return c
 }

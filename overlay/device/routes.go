@@ -59,7 +59,7 @@ func addRoutes(link netlink.Link, want []overlay.Route) (changed []string, err e
 }
 
 // dropRoutes deletes Signet's routes that are not wanted any more.
-func dropRoutes(_ netlink.Link, want []overlay.Route) (changed []string, err error) {
+func dropRoutes(want []overlay.Route) (changed []string, err error) {
 	have, err := ownRoutes()
 	if err != nil {
 		return nil, err
