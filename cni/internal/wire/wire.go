@@ -27,12 +27,11 @@ const (
 	// MaxBody is the largest message in bytes. The largest in practice is a
 	// GC request: about 120 bytes for each pod of the node.
 	MaxBody = 1 << 20
-	// Gateway is the address of every pod's default route. Nothing owns it:
-	// the pod has a permanent neighbour entry for it.
 	gateway = "169.254.7.1"
 )
 
-// Gateway returns the next hop of every pod's default route.
+// Gateway returns the next hop of every pod's default route. Nothing owns the
+// address: the pod has a permanent neighbour entry for it.
 func Gateway() netip.Addr { return netip.MustParseAddr(gateway) }
 
 // Header is embedded in every message.
@@ -71,6 +70,14 @@ type Lease struct {
 	// the host interface of index HostIfIndex.
 	Attached    bool `json:"attached,omitempty"`
 	HostIfIndex int  `json:"hostIfIndex,omitempty"`
+}
+
+// Validate refuses a lease that no interface could be made of.
+func (l Lease) Validate() error {
+	if !l.Addr.Is4() || !l.Gateway.Is4() || !l.NodeAddr.Is4() || l.MTU <= 0 {
+		return fmt.Errorf("invalid lease: address %v, gateway %v, node %v, MTU %d", l.Addr, l.Gateway, l.NodeAddr, l.MTU)
+	}
+	return nil
 }
 
 // AttachRequest tells the agent about the interface made for a lease.
