@@ -1,5 +1,5 @@
 #!/bin/bash
-# Build Kubernetes and the image of its network tests, agnhost: build-kubernetes.sh OUT
+# Build commands of Kubernetes: build-kubernetes.sh PACKAGE... OUT
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 package=k8s.io/component-base/version
@@ -8,8 +8,8 @@ IFS=. read -r major minor _ <<<"$number"
 flags="-s -w -X $package.gitVersion=$KUBERNETES_VERSION -X $package.gitMajor=$major -X $package.gitMinor=$minor"
 flags+=" -X $package.gitTreeState=clean"
 
+packages=("${@:1:$#-1}")
+out=${!#}
 cd "$KIND_DIR/modules/kubernetes"
-export CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=readonly
-commands=(kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubeadm kubectl)
-go build -trimpath -ldflags "$flags" -o "$1/" "${commands[@]/#/k8s.io/kubernetes/cmd/}" \
-	k8s.io/kubernetes/test/images/agnhost
+CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=readonly \
+	go build -trimpath -ldflags "$flags" -o "$out/" "${packages[@]/#/k8s.io/kubernetes/}"

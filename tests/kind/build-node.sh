@@ -1,13 +1,14 @@
 #!/bin/bash
-# Build the node image: build-node.sh IMAGE ROOTFS KUBERNETES TOOLS IMAGES OUT
+# Build the node image: build-node.sh IMAGE ROOTFS KUBERNETES CLIENTS TOOLS ARCHIVE... OUT
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-image=$1 rootfs=$2 kubernetes=$3 tools=$4 images=$5 out=$6
+image=$1 rootfs=$2 kubernetes=$3 clients=$4 tools=$5 out=${!#}
+archives=("${@:6:$#-6}")
 root=$out/root
 mkdir "$root"
 tar -C "$root" -xf "$rootfs/rootfs.tar"
 
-install -t "$root/usr/bin" "$kubernetes"/{kubelet,kubeadm,kubectl}
+install -t "$root/usr/bin" "$kubernetes"/{kubelet,kubeadm} "$clients/kubectl"
 install -D -t "$root/opt/cni/bin" "$tools"/cni/*
 install -D -t "$root/usr/local/bin" "$KIND_DIR/node/entrypoint"
 install -D -t "$root/kind/bin" "$KIND_DIR"/node/{serve-dns-at-gateway,kubelet-cgroups}
@@ -25,7 +26,7 @@ chroot "$root" systemctl mask systemd-binfmt.service systemd-udevd.service
 echo "ReadKMsg=no" >>"$root/etc/systemd/journald.conf"
 
 # The namespaces take the node's containerd and the mounts away when this ends, however it ends.
-unshare --mount --pid --fork --kill-child "$KIND_DIR/preload.sh" "$root" "$images/images.tar"
+unshare --mount --pid --fork --kill-child "$KIND_DIR/preload.sh" "$root" "${archives[@]}"
 
 id=$(tar --one-file-system -C "$root" -c . | docker import -)
 trap 'docker image rm "$id" >/dev/null 2>&1 || true' EXIT

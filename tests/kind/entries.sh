@@ -5,11 +5,16 @@
 
 arch=$(uname -m)
 modules=$KIND_DIR/modules
+kubernetes_inputs=("$arch" "$KIND_DIR/build-kubernetes.sh" "$modules"/kubernetes/go.*)
+image_inputs=("$KIND_DIR/copy-closure.sh" "$KIND_DIR"/{mkimage/{archive,main},pause/main}.go)
+
 rootfs=$(entry rootfs "$arch" "$KIND_DIR/build-rootfs.sh")
-kubernetes=$(entry kubernetes "$arch" "$KIND_DIR/build-kubernetes.sh" "$modules"/kubernetes/go.*)
-suite=$(entry suite "$arch" "$KIND_DIR/build-suite.sh" "$modules"/kubernetes/go.*)
 tools=$(entry tools "$arch" "$KIND_DIR/build-tools.sh" "$modules"/{tools,etcd,coredns}/go.*)
-images=$(entry images "$rootfs" "$kubernetes" "$tools" "$KIND_DIR"/{build-images,copy-closure}.sh \
-	"$KIND_DIR"/{mkimage,pause}/*.go)
-node=$(entry node "$images" "$KIND_DIR"/{build-node,preload}.sh "$KIND_DIR"/node/*)
+kubernetes=$(entry kubernetes "${kubernetes_inputs[@]}")
+clients=$(entry clients "${kubernetes_inputs[@]}")
+suite=$(entry suite "$arch" "$KIND_DIR/build-suite.sh" "$modules"/kubernetes/go.*)
+cluster_images=$(entry cluster-images "$rootfs" "$kubernetes" "$tools" "$KIND_DIR/build-cluster-images.sh" \
+	"${image_inputs[@]}")
+test_images=$(entry test-images "$rootfs" "$clients" "$KIND_DIR/build-test-images.sh" "${image_inputs[@]}")
+node=$(entry node "$clients" "$cluster_images" "$test_images" "$KIND_DIR"/{build-node,preload}.sh "$KIND_DIR"/node/*)
 node_image=signet.test/node:$KUBERNETES_VERSION-${node##*-}

@@ -18,6 +18,14 @@ die() {
 	exit 1
 }
 
+# stop PID ends the session that PID leads, in a second at most.
+stop() {
+	kill -TERM -- "-$1" 2>/dev/null || true
+	sleep 1
+	kill -KILL -- "-$1" 2>/dev/null || true
+	wait "$1" || true
+}
+
 # step LABEL COMMAND... runs COMMAND with its output in a log, says every half minute that it still runs, and how
 # long it took. If it fails, the end of the log is shown. An interrupt ends COMMAND and all its children: it is the
 # leader of a session of its own.
@@ -28,7 +36,7 @@ step() {
 	log=$SIGNET_CACHE/log/$(tr -c 'a-zA-Z0-9.\n' '-' <<<"$label").log
 	setsid "$@" >"$log" 2>&1 </dev/null &
 	pid=$!
-	trap 'kill -TERM -- "-$pid" 2>/dev/null; exit 130' INT TERM
+	trap 'stop "$pid"; exit 130' INT TERM
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		if ((SECONDS - began >= told + 30)); then
@@ -54,22 +62,4 @@ entry() {
 		if [[ -f $input ]]; then cat "$input"; else printf '%s\n' "$input"; fi
 	done | sha256sum | cut -c1-12)
 	printf '%s/%s-%s\n' "$SIGNET_CACHE" "$name" "$key"
-}
-
-# fill DIR LABEL COMMAND... makes the cache directory DIR by running COMMAND with a temporary directory as its last
-# argument, unless DIR exists. Readers see the whole entry or none; what an interrupted run left goes with the next.
-fill() {
-	local dir=$1 label=$2
-	shift 2
-	[[ -d $dir ]] && return
-	mkdir -p "$SIGNET_CACHE"
-	(
-		flock 9
-		[[ -d $dir ]] && exit
-		rm -rf "${dir%-*}"-*.tmp
-		trap 'rm -rf "$dir.tmp"' EXIT
-		mkdir "$dir.tmp"
-		step "$label" "$@" "$dir.tmp" 9>&-
-		mv "$dir.tmp" "$dir"
-	) 9>"${dir%-*}.lock"
 }

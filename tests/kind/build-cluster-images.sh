@@ -1,11 +1,11 @@
 #!/bin/bash
-# Build the images that nodes come with, as one archive: build-images.sh ROOTFS KUBERNETES TOOLS OUT
+# Build the images that Kubernetes itself runs, as one archive: build-cluster-images.sh ROOTFS KUBERNETES TOOLS OUT
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 rootfs=$1 kubernetes=$2 tools=$3 out=$4
 work=$out/work
 debian=$work/debian
-mkdir -p "$debian" "$work"/{pause,etcd,coredns,proxy,toolbox}/
+mkdir -p "$debian" "$work"/{pause,etcd,coredns,proxy}/
 tar -C "$debian" -xf "$rootfs/rootfs.tar"
 
 list=$work/list
@@ -35,16 +35,6 @@ done
 mkdir -p "$work"/proxy/{run,tmp}
 install -D -t "$work/proxy/usr/local/bin" "$kubernetes/kube-proxy"
 image "registry.k8s.io/kube-proxy:$KUBERNETES_VERSION" "$work/proxy" /usr/local/bin/kube-proxy
-
-# One file system under two names: agnhost, as the upstream suite calls it, and the toolbox of our own tests.
-"$KIND_DIR/copy-closure.sh" "$debian" "$work/toolbox" /bin/busybox /bin/bash /bin/ip /usr/bin/tcpdump \
-	/usr/bin/curl /usr/bin/iperf3 /usr/bin/ping /etc/services /etc/protocols /etc/ssl/certs/ca-certificates.crt
-chroot "$work/toolbox" /bin/busybox --install -s /bin
-mkdir -p "$work"/toolbox/{etc,tmp}
-chmod 1777 "$work/toolbox/tmp"
-install -t "$work/toolbox" "$kubernetes/agnhost"
-image "$AGNHOST_IMAGE" "$work/toolbox" /agnhost
-image "$TOOLBOX_IMAGE" "$work/toolbox" /agnhost pause
 
 TMPDIR=$out go run -C "$REPO" ./tests/kind/mkimage "$out/images.tar" <"$list"
 rm -rf "$work"
