@@ -17,7 +17,9 @@ import (
 // captureBuffer holds what arrives while the reader sleeps, in bytes.
 const captureBuffer = 64 << 20
 
-// Capture reads every frame on the underlay and in the world.
+// Capture reads every packet that a node or the world gives to the underlay,
+// where it enters the router: what a node receives shares its memory with the
+// copy of a capture, and the kernel writes new headers into fragments.
 type Capture struct {
 	t       TB
 	fds     []int
@@ -81,7 +83,8 @@ func (p *Capture) read(fd int, name string) {
 		if err != nil {
 			return
 		}
-		if l, ok := from.(*unix.SockaddrLinklayer); ok && l.Protocol != bigEndian(unix.ETH_P_ARP) {
+		l, ok := from.(*unix.SockaddrLinklayer)
+		if ok && l.Pkttype != unix.PACKET_OUTGOING && l.Protocol != bigEndian(unix.ETH_P_ARP) {
 			p.sort(name, buf[:n])
 		}
 	}

@@ -32,6 +32,12 @@ func (h *Host) UDP(port uint16) *net.UDPConn {
 func (h *Host) EchoUDP(port uint16) (stop func()) {
 	h.t.Helper()
 	conn := h.UDP(port)
+	Answer(conn)
+	return func() { _ = conn.Close() }
+}
+
+// Answer sends every datagram back until the socket is closed.
+func Answer(conn *net.UDPConn) {
 	go func() {
 		buf := make([]byte, maxDatagram)
 		for {
@@ -44,7 +50,6 @@ func (h *Host) EchoUDP(port uint16) (stop func()) {
 			}
 		}
 	}()
-	return func() { _ = conn.Close() }
 }
 
 // Discover sets what the kernel does with datagrams larger than the path: one
