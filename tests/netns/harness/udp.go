@@ -2,11 +2,13 @@ package harness
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,4 +108,16 @@ func Filler(count int) []byte {
 	b := make([]byte, count)
 	_, _ = stream(uint64(count)).Read(b) // never fails
 	return b
+}
+
+// SendSegments sends payload as datagrams of size bytes in one call: UDP
+// segmentation offload (UDP_SEGMENT).
+func SendSegments(conn *net.UDPConn, to netip.AddrPort, payload []byte, size uint16) error {
+	control := make([]byte, unix.CmsgSpace(2))
+	header := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+	header.Level, header.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+	header.SetLen(unix.CmsgLen(2))
+	binary.NativeEndian.PutUint16(control[unix.CmsgLen(0):], size)
+	_, _, err := conn.WriteMsgUDPAddrPort(payload, control, to)
+	return err
 }
