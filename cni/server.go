@@ -13,6 +13,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/signet-cni/signet/cni/internal/wire"
+	"github.com/signet-cni/signet/internal/unixsocket"
 )
 
 // shutdownTime is how long requests in flight may take once Serve is to end.
@@ -27,6 +28,12 @@ type Server struct {
 // NewServer returns a Server of m.
 func NewServer(m *Manager, log *slog.Logger) *Server {
 	return &Server{manager: m, log: log}
+}
+
+// Listen opens the socket on which the plugin finds the agent; see
+// unixsocket.Listen.
+func Listen(path string, log *slog.Logger) (net.Listener, error) {
+	return unixsocket.Listen(path, log)
 }
 
 // Serve answers requests from l, which Listen made, until ctx ends; requests
