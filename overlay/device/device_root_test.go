@@ -20,7 +20,6 @@ import (
 const (
 	ethAll  = unix.ETH_P_ALL
 	ethIPv6 = unix.ETH_P_IPV6
-	ethIPv4 = unix.ETH_P_IP
 )
 
 func TestTrafficIsEncrypted(t *testing.T) {
