@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"maps"
+	"path/filepath"
 	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/internal/api"
+	"github.com/signet-cni/signet/internal/unixsocket"
 )
 
 // status is what the agent tells of itself (api.Source), from its first
@@ -130,4 +133,16 @@ func kernelRelease() string {
 		return "unknown"
 	}
 	return unix.ByteSliceToString(uts.Release[:])
+}
+
+// serveAPI answers people on the node's socket until ctx ends; the channel
+// then holds how that went.
+func (a *agent) serveAPI(ctx context.Context) (<-chan error, error) {
+	listener, err := unixsocket.Listen(filepath.Join(a.cfg.runDir, filepath.Base(api.SocketPath)), a.log)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- api.NewServer(a.status, a.log).Serve(ctx, listener) }()
+	return done, nil
 }

@@ -170,7 +170,7 @@ func (t *tunnel) sync(ctx context.Context) error {
 // range and of no known node is dropped.
 func (t *tunnel) locations(p tunnelPlan) map[netip.Prefix]datapath.Location {
 	kinds := map[overlay.Kind]datapath.LocationKind{
-		overlay.RemotePods: datapath.RemotePods, overlay.RemoteHost: datapath.RemoteHost,
+		overlay.RemotePods: datapath.RemotePods, overlay.RemoteNode: datapath.RemoteHost,
 		overlay.LocalPods: datapath.LocalPods, overlay.LocalHost: datapath.LocalHost,
 	}
 	table := map[netip.Prefix]datapath.Location{
