@@ -270,7 +270,7 @@ func TestSyncEnds(t *testing.T) {
 
 func TestSystemClock(t *testing.T) {
 	ran := make(chan struct{}, 1)
-	loop := New(Config{Do: func(context.Context) error {
+	loop := New(Config{Log: slog.New(slog.DiscardHandler), Do: func(context.Context) error {
 		select {
 		case ran <- struct{}{}:
 		default:
