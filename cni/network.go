@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// ErrLimited, wrapped by Network.Ready, says that not even the pods attached
+// ErrLimited says, when Network.Ready wraps it, that not even the pods attached
 // already can be sure of their connectivity (CNI error code 51 instead of 50).
 var ErrLimited = errors.New("existing pods have limited connectivity")
 

@@ -80,6 +80,9 @@ func TestRestart(t *testing.T) {
 	a.stop()
 	crashed.destroy(t)
 	removeLink(t, key(crashed.id).HostIfName())
+	if err := os.RemoveAll(filepath.Join(a.dir, "ipam")); err != nil { // the endpoints' files suffice
+		t.Fatal(err)
+	}
 	a.start(t)
 	if got := a.manager.Endpoints(); len(got) != 1 || fmt.Sprint(got[0]) != fmt.Sprint(find(before, "kept")) {
 		t.Errorf("endpoints %v, before %v", got, before)
