@@ -41,11 +41,11 @@ func (m *Manager) allocate(ctx context.Context, key wire.Key, req wire.AllocateR
 	if err := m.ready(); err != nil {
 		return wire.Lease{}, tryAgain(err)
 	}
-	node := m.cfg.Node()
 	want := Endpoint{
 		ContainerID: key.ContainerID, IfName: key.IfName, HostIfName: key.HostIfName(),
 		Namespace: req.Namespace, Pod: req.Pod, PodUID: req.PodUID, Shaped: req.Shaped,
 	}
+	node := m.cfg.Node()
 	if e, ok := m.get(key); ok {
 		if err := sameOwner(e.ep, want); err != nil {
 			return wire.Lease{}, refuse(types.ErrInvalidEnvironmentVariables, "%v", err)
@@ -53,12 +53,27 @@ func (m *Manager) allocate(ctx context.Context, key wire.Key, req wire.AllocateR
 		if e.phase == attached {
 			return lease(e, node), nil
 		}
+		if err := m.finish(ctx, e); err != nil {
+			return wire.Lease{}, tryAgain(err)
+		}
 	}
-	want.Addr, err = m.ipam.allocate(key, node)
+	return m.reserve(want, node)
+}
+
+// finish completes a removal, or the roll-back of an ADD, that failed before.
+func (m *Manager) finish(ctx context.Context, e entry) error {
+	if e.ep.HostIfIndex == 0 {
+		return nil // nothing was ever connected
+	}
+	return m.clear(ctx, keyOf(e.ep))
+}
+
+func (m *Manager) reserve(ep Endpoint, node Node) (_ wire.Lease, err error) {
+	ep.Addr, err = m.ipam.allocate(keyOf(ep), node)
 	if err != nil {
-		return wire.Lease{}, refuse(types.ErrTryAgainLater, "%v", err)
+		return wire.Lease{}, tryAgain(err)
 	}
-	e := entry{ep: want, phase: reserved, since: m.now()}
+	e := entry{ep: ep, phase: reserved, since: m.now()}
 	m.set(e)
 	return lease(e, node), nil
 }
@@ -118,8 +133,12 @@ func (m *Manager) connect(ctx context.Context, e entry) error {
 	m.set(e)
 	m.cfg.Changed()
 	if undo := m.disconnect(ctx, e.ep); undo != nil {
+		// The interface's index stays: it says that there is more to undo.
 		m.cfg.Log.Error("cannot take back a failed attachment", append(endpointAttrs(e.ep), "err", undo)...)
+		return err
 	}
+	e.ep.HostIfIndex = 0
+	m.set(e)
 	return err
 }
 
@@ -161,13 +180,18 @@ func (m *Manager) remove(ctx context.Context, key wire.Key) error {
 		return err
 	}
 	defer unlock()
+	return m.clear(ctx, key)
+}
+
+// clear is remove for who holds the interface's lock.
+func (m *Manager) clear(ctx context.Context, key wire.Key) error {
 	if err := veth.Delete(key.HostIfName()); err != nil {
 		return err
 	}
 	return m.drop(ctx, key)
 }
 
-// drop is remove for an interface that is gone; the caller holds its lock.
+// drop is clear for an interface that is gone.
 func (m *Manager) drop(ctx context.Context, key wire.Key) error {
 	e, known := m.get(key)
 	if known && e.ep.HostIfIndex != 0 {
@@ -240,7 +264,7 @@ func refuse(code uint, format string, args ...any) error {
 	return &wire.Error{Header: wire.NewHeader(), Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// tryAgain turns the answer to STATUS into the answer to ADD.
+// tryAgain makes of any error the answer to an ADD that may succeed later.
 func tryAgain(err error) error {
 	return refuse(types.ErrTryAgainLater, "%v", err)
 }
