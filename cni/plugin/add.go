@@ -32,6 +32,9 @@ func add(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
+	if len(conf.PrevResult) > 0 {
+		return types.NewError(types.ErrInvalidNetworkConfig, "signet must be the first plugin of the network configuration", "")
+	}
 	pod, err := parsePod(args.Args)
 	if err != nil {
 		return err
