@@ -108,6 +108,7 @@ int from_pod(struct __sk_buff *skb)
 	reason = check_sender(skb, c, ep);
 	if (reason || !ep)
 		return drop(skb, c, reason);
+	remember_fragment(c);
 	reason = to_backend(skb, c);
 	if (!reason)
 		reason = admit_from_pod(skb, c);
