@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +28,7 @@ type pod struct {
 	args    string
 	version string
 	extra   map[string]any // further fields of the network configuration
-	env     []string       // further environment
+	env     []string       // overrides the environment
 	gone    bool
 }
 
@@ -80,14 +79,21 @@ func (p *pod) conf(prev string) string {
 	return string(data)
 }
 
+// command prepares a call of the plugin.
+func (p *pod) command(command, conf string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
+	cmd = exec.Command(pluginBin)
+	cmd.Env = append([]string{
+		"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + p.id, "CNI_NETNS=" + p.netns.Path(), "CNI_IFNAME=eth0",
+		"CNI_ARGS=" + p.args, "CNI_PATH=/opt/cni/bin",
+	}, p.env...)
+	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(conf), stdout, stderr
+	return cmd, stdout, stderr
+}
+
 // call runs the plugin with a configuration.
 func (p *pod) call(command, conf string) outcome {
-	cmd := exec.Command(pluginBin)
-	cmd.Env = append(slices.Clone(p.env),
-		"CNI_COMMAND="+command, "CNI_CONTAINERID="+p.id, "CNI_NETNS="+p.netns.Path(), "CNI_IFNAME=eth0",
-		"CNI_ARGS="+p.args, "CNI_PATH=/opt/cni/bin")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(conf), &stdout, &stderr
+	cmd, stdout, stderr := p.command(command, conf)
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

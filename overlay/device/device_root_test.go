@@ -20,7 +20,6 @@ import (
 const (
 	ethAll  = unix.ETH_P_ALL
 	ethIPv6 = unix.ETH_P_IPV6
-	ethIPv4 = unix.ETH_P_IP
 )
 
 func TestTrafficIsEncrypted(t *testing.T) {
@@ -196,6 +195,38 @@ func TestForeignSourceIsDropped(t *testing.T) {
 	}
 }
 
+// TestRemovedDevice: whoever deletes the device leaves the range refused, and
+// Ensure brings it back.
+func TestRemovedDevice(t *testing.T) {
+	a := newCluster(t, 1)[0]
+	a.configure()
+	a.do(func() error {
+		link, err := netlink.LinkByName(overlay.DefaultDevice)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkDel(link)
+	})
+	want := a.desired()
+	if err := a.try(func() error { _, err := a.device.Configure(want); return err }); !errors.Is(err, device.ErrNoDevice) {
+		t.Errorf("Configure: got %v, want %v", err, device.ErrNoDevice)
+	}
+	a.do(func() error {
+		if got := routeTo(netip.MustParseAddr("10.244.9.9")); got != "no route to host" {
+			t.Errorf("without the device the route is %s", got)
+		}
+		return nil
+	})
+	if a.device.Kind() == device.Userspace {
+		a.startServer() // as the container's restart does
+	}
+	a.ensure()
+	a.configure()
+	if s := a.status(); !s.Up {
+		t.Errorf("status %+v", s)
+	}
+}
+
 // TestRoutes follows the cluster range as the device goes down and comes back.
 func TestRoutes(t *testing.T) {
 	a := newCluster(t, 1)[0]
@@ -326,8 +357,12 @@ func TestConfigureRefuses(t *testing.T) {
 		"own key":        func(d *device.Desired) { d.Peers[0].PublicKey = a.public.PublicKey },
 		"no peer key":    func(d *device.Desired) { d.Peers[0].PublicKey = [32]byte{} },
 		"duplicate peer": func(d *device.Desired) { d.Peers = append(d.Peers, d.Peers[0]) },
-		"no prefix":      func(d *device.Desired) { d.Peers[0].AllowedIPs = nil },
-		"no endpoint":    func(d *device.Desired) { d.Peers[0].Endpoint = netip.AddrPort{} },
+		"shared prefix": func(d *device.Desired) {
+			d.Peers = append(d.Peers, d.Peers[0])
+			d.Peers[1].PublicKey = [32]byte{2}
+		},
+		"no prefix":   func(d *device.Desired) { d.Peers[0].AllowedIPs = nil },
+		"no endpoint": func(d *device.Desired) { d.Peers[0].Endpoint = netip.AddrPort{} },
 	} {
 		bad := good
 		bad.Peers = append([]overlay.Peer(nil), good.Peers...)

@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -44,25 +45,32 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(m.Run())
-	case os.Geteuid() != 0:
-		whyNoLab = "not root"
-		os.Exit(m.Run())
 	}
-	os.Exit(enter())
+	code, err := enter()
+	if err != nil {
+		whyNoLab = err.Error()
+		code = m.Run()
+	}
+	os.Exit(code)
 }
 
-// enter runs the binary again, inside.
-func enter() int {
+// enter runs the binary again, inside. The error says that it cannot.
+func enter() (code int, err error) {
+	if os.Geteuid() != 0 {
+		return 0, errors.New("not root")
+	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), envInside+"=1")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	runtime.LockOSThread()
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "laboratory:", err)
-		return 1
+	if err := cmd.Start(); err != nil {
+		return 0, fmt.Errorf("new namespaces: %w", err)
 	}
-	return 0
+	if err := cmd.Wait(); err != nil {
+		return 1, nil
+	}
+	return 0, nil
 }
 
 func serve(name string) int {

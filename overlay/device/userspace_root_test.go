@@ -1,6 +1,7 @@
 package device_test
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -96,6 +97,41 @@ func TestSocketIsPrivate(t *testing.T) {
 			}
 		}
 		return nil
+	})
+}
+
+// TestWatch: the agent learns of a restart without asking.
+func TestWatch(t *testing.T) {
+	a, _, server := userspacePair(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var pokes <-chan struct{}
+	a.do(func() (err error) {
+		pokes, err = device.Watch(ctx, overlay.DefaultDevice)
+		return err
+	})
+	poked := func() bool {
+		select {
+		case _, ok := <-pokes:
+			return ok
+		default:
+			return false
+		}
+	}
+	stop(server, unix.SIGKILL)
+	eventually(t, 2*time.Second, "a poke when the process goes", poked)
+	for poked() {
+	}
+	a.startServer()
+	eventually(t, 2*time.Second, "a poke when the next comes", poked)
+	cancel()
+	eventually(t, 2*time.Second, "the end of the watch", func() bool {
+		select {
+		case _, ok := <-pokes:
+			return !ok
+		default:
+			return false
+		}
 	})
 }
 
