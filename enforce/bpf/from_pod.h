@@ -122,14 +122,10 @@ int from_pod(struct __sk_buff *skb)
 	reason = check_sender(skb, c, ep);
 	if (reason || !ep)
 		return drop(skb, c, reason);
-<<<<<<< HEAD
+	remember_fragment(c);
 	reason = from_gateway(skb, c);
 	if (!reason)
 		reason = to_backend(skb, c);
-=======
-	remember_fragment(c);
-	reason = to_backend(skb, c);
->>>>>>> dataplane
 	if (!reason)
 		reason = admit_from_pod(skb, c);
 	if (reason)
