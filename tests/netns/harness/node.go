@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -222,3 +223,16 @@ func (n *Node) CloseDatapath() {
 
 // Prefix is the node's tunnel /64.
 func (n *Node) Prefix() netip.Prefix { return n.Plan.Prefix }
+
+// ClaimPrefix makes the node's WireGuard device seal packets for a foreign
+// prefix to a peer, as whoever has taken over the node could.
+func (n *Node) ClaimPrefix(peer *Node, prefix netip.Prefix) error {
+	for i, p := range n.Plan.Peers {
+		n.Plan.Peers[i].AllowedIPs = slices.DeleteFunc(p.AllowedIPs, func(a netip.Prefix) bool { return a == prefix })
+		if p.Name == peer.name {
+			n.Plan.Peers[i].AllowedIPs = append(n.Plan.Peers[i].AllowedIPs, prefix)
+		}
+	}
+	n.Plan.Peers = slices.DeleteFunc(n.Plan.Peers, func(p overlay.Peer) bool { return len(p.AllowedIPs) == 0 })
+	return n.configure()
+}

@@ -89,5 +89,10 @@ func (p *Pod) HostIf() string { return p.endpoint.HostIfName }
 
 // Frame is a packet as the pod itself would send it.
 func (p *Pod) Frame(packet Packet) []byte {
-	return Frame(p.endpoint.HostMAC, p.endpoint.PodMAC, unix.ETH_P_IP, packet.Bytes())
+	return p.FrameOf(unix.ETH_P_IP, packet.Bytes())
+}
+
+// FrameOf is Frame for what is not IPv4.
+func (p *Pod) FrameOf(protocol uint16, packet []byte) []byte {
+	return Frame(p.endpoint.HostMAC, p.endpoint.PodMAC, protocol, packet)
 }
