@@ -24,7 +24,9 @@ type Rule struct {
 }
 
 // Peer is one element of a rule's from or to list. Either Block is valid, or
-// the selectors count: both must match.
+// the selectors count: both must match. The zero Peer, which the API refuses,
+// admits nothing; every pod of the policy's own namespace is a Pods selector
+// without requirements.
 type Peer struct {
 	// Namespaces selects on the namespace's labels; nil means the policy's
 	// own namespace.
@@ -43,7 +45,8 @@ type IPBlock struct {
 
 // Port is one element of a rule's ports. Name and numbers exclude each other;
 // with neither, every port of the protocol matches. First and Last are
-// inclusive.
+// inclusive; a single port has both equal. AnyProtocol stands for all traffic
+// or, with a name or numbers, for TCP, UDP and SCTP.
 type Port struct {
 	Protocol    Protocol
 	Name        string

@@ -1,0 +1,90 @@
+package wire
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+)
+
+// Key names one interface of one container.
+type Key struct {
+	ContainerID string `json:"containerID"`
+	IfName      string `json:"ifname"`
+}
+
+// HostIfPrefix begins the name of every host interface that Signet makes.
+const HostIfPrefix = "sgn"
+
+var (
+	containerID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+	ifName      = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$`)
+	dnsLabel    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	podUID      = regexp.MustCompile(`^[a-zA-Z0-9-]{0,64}$`)
+)
+
+// Validate accepts what can safely stand in a path, in a sysctl name and in
+// the address store. It is stricter than the CNI specification: an interface
+// name begins with a letter or digit and is none that the kernel reserves.
+func (k Key) Validate() error {
+	if !containerID.MatchString(k.ContainerID) {
+		return fmt.Errorf("invalid container id %.140q", k.ContainerID)
+	}
+	if !ifName.MatchString(k.IfName) {
+		return fmt.Errorf("invalid interface name %.40q", k.IfName)
+	}
+	switch k.IfName {
+	case "lo", "all", "default":
+		return fmt.Errorf("interface name %q is reserved by the kernel", k.IfName)
+	}
+	return nil
+}
+
+// ValidatePod checks the names of a pod: a DNS label for the namespace, a DNS
+// subdomain for the pod; uid may be empty.
+func ValidatePod(namespace, pod, uid string) error {
+	if !dnsLabel.MatchString(namespace) {
+		return fmt.Errorf("invalid pod namespace %.80q", namespace)
+	}
+	if pod == "" || len(pod) > 253 {
+		return errors.New("pod name is empty or longer than 253 bytes")
+	}
+	for label := range strings.SplitSeq(pod, ".") {
+		if !dnsLabel.MatchString(label) {
+			return fmt.Errorf("invalid pod name %q", pod)
+		}
+	}
+	if !podUID.MatchString(uid) {
+		return fmt.Errorf("invalid pod uid %.80q", uid)
+	}
+	return nil
+}
+
+// HostIfName returns the name of the host interface: HostIfPrefix and 12 hex
+// digits, the same for the same key, so that a DEL finds the interface
+// without any state.
+func (k Key) HostIfName() string {
+	sum := k.digest("name")
+	return HostIfPrefix + hex.EncodeToString(sum[:6])
+}
+
+// HostMAC returns the host interface's address, locally administered.
+func (k Key) HostMAC() net.HardwareAddr { return k.mac("host") }
+
+// PodMAC returns the pod interface's address, locally administered.
+func (k Key) PodMAC() net.HardwareAddr { return k.mac("pod") }
+
+func (k Key) mac(purpose string) net.HardwareAddr {
+	sum := k.digest(purpose)
+	mac := net.HardwareAddr(sum[:6])
+	mac[0] = mac[0]&^1 | 2 // unicast, locally administered
+	return mac
+}
+
+// digest separates its inputs by NUL, which none of them contains.
+func (k Key) digest(purpose string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(purpose + "\x00" + k.ContainerID + "\x00" + k.IfName))
+}

@@ -1,0 +1,148 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/plugins/pkg/ns"
+
+	"github.com/signet-cni/signet/cni/internal/veth"
+	"github.com/signet-cni/signet/cni/internal/wire"
+)
+
+// attachment is one ADD, validated.
+type attachment struct {
+	agent   *client
+	key     wire.Key
+	request wire.AllocateRequest
+	netns   ns.NetNS
+}
+
+func add(args *skel.CmdArgs) error {
+	conf, agent, err := newClient(args)
+	if err != nil {
+		return err
+	}
+	key, err := keyOf(args)
+	if err != nil {
+		return err
+	}
+	pod, err := parsePod(args.Args)
+	if err != nil {
+		return err
+	}
+	netns, err := openNetNS(args.Netns)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = netns.Close() }() // a file descriptor of this process
+	a := attachment{agent: agent, key: key, netns: netns, request: wire.AllocateRequest{
+		Namespace: string(pod.K8S_POD_NAMESPACE), Pod: string(pod.K8S_POD_NAME), PodUID: string(pod.K8S_POD_UID),
+		Shaped: conf.RuntimeConfig.Bandwidth.limited(),
+	}}
+
+	// ---- From here on the system is touched.
+
+	lease, err := a.add(context.Background())
+	if err != nil {
+		return cniError(err)
+	}
+	return types.PrintResult(a.result(lease), conf.CNIVersion)
+}
+
+// add attaches the pod, or finds it attached by an earlier ADD. If it fails,
+// nothing of what it made is left.
+func (a attachment) add(ctx context.Context) (wire.Lease, error) {
+	lease, err := a.agent.allocate(ctx, a.key, a.request)
+	if err != nil {
+		return lease, err
+	}
+	if lease.Attached {
+		if veth.VerifyPod(a.plan(lease), a.netns) == nil {
+			return lease, a.connect(ctx, lease, lease.HostIfIndex)
+		}
+		if err := remove(ctx, a.agent, a.key); err != nil {
+			return lease, fmt.Errorf("remove a damaged attachment: %w", err)
+		}
+		if lease, err = a.agent.allocate(ctx, a.key, a.request); err != nil {
+			return lease, err
+		}
+	}
+	if err := a.build(ctx, lease); err != nil {
+		if undo := remove(ctx, a.agent, a.key); undo != nil {
+			return lease, fmt.Errorf("%w (and roll back: %v)", err, undo)
+		}
+		return lease, err
+	}
+	return lease, nil
+}
+
+// build makes the interface pair of a fresh lease and connects it. A pair that
+// a killed ADD left makes way.
+func (a attachment) build(ctx context.Context, lease wire.Lease) error {
+	plan := a.plan(lease)
+	if err := veth.Delete(plan.HostName); err != nil {
+		return err
+	}
+	index, err := veth.Create(plan, a.netns)
+	if err != nil {
+		return err
+	}
+	return a.connect(ctx, lease, index)
+}
+
+// connect lets the host's end up only after the agent has attached the hooks:
+// before, a packet of the pod would pass unjudged.
+func (a attachment) connect(ctx context.Context, lease wire.Lease, index int) error {
+	plan := a.plan(lease)
+	err := a.agent.attach(ctx, a.key, wire.AttachRequest{
+		HostIfIndex: index, HostMAC: plan.HostMAC.String(), PodMAC: plan.PodMAC.String(),
+	})
+	if err != nil {
+		return err
+	}
+	return veth.Open(plan)
+}
+
+func (a attachment) plan(lease wire.Lease) veth.Plan { return planOf(a.key, lease) }
+
+func planOf(key wire.Key, lease wire.Lease) veth.Plan {
+	return veth.Plan{
+		HostName: key.HostIfName(), PodName: key.IfName,
+		HostMAC: key.HostMAC(), PodMAC: key.PodMAC(),
+		Addr: lease.Addr, Gateway: lease.Gateway, NodeAddr: lease.NodeAddr, MTU: lease.MTU,
+	}
+}
+
+// remove undoes an ADD, whatever is left of it: the interface pair first, so
+// that the address is free of it when the agent hands it out again.
+func remove(ctx context.Context, agent *client, key wire.Key) error {
+	if err := veth.Delete(key.HostIfName()); err != nil {
+		return err
+	}
+	return agent.remove(ctx, key)
+}
+
+func (a attachment) result(lease wire.Lease) *current.Result {
+	plan := a.plan(lease)
+	podInterface := 1 // index in Interfaces
+	return &current.Result{
+		Interfaces: []*current.Interface{
+			{Name: plan.HostName, Mac: plan.HostMAC.String(), Mtu: plan.MTU},
+			{Name: plan.PodName, Mac: plan.PodMAC.String(), Mtu: plan.MTU, Sandbox: a.netns.Path()},
+		},
+		IPs: []*current.IPConfig{{
+			Interface: &podInterface,
+			Address:   net.IPNet{IP: lease.Addr.AsSlice(), Mask: net.CIDRMask(32, 32)},
+			Gateway:   lease.Gateway.AsSlice(),
+		}},
+		Routes: []*types.Route{{
+			Dst: net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)},
+			GW:  lease.Gateway.AsSlice(),
+		}},
+	}
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From a packet with known ends to its way: by its flow where that still
+ * holds, else by a new verdict. Every hook goes through here. */
+#pragma once
+
+#include "events.h"
+#include "flow.h"
+#include "policy.h"
+
+/* What follow() says beside a reason: no flow speaks for the packet. */
+#define FLOW_NONE (-1)
+
+/* Judges the packet as the first of a flow and remembers it. */
+static __noinline int open_admitted(struct __sk_buff *skb, struct context *c)
+{
+	int reason = judge(c);
+
+	if (reason) {
+		if (c->stale)
+			bpf_map_delete_elem(&flows, &c->key);
+		return reason;
+	}
+	if (flow_open(c, FLOW_ADMITTED))
+		return REASON_TRANSLATION_FAILED;
+	return send_event(skb, c, VERDICT_ADMITTED, REASON_NONE);
+}
+
+/* Remembers a flow that this node opens and the receiving node judges. */
+static __noinline int open_forwarded(struct __sk_buff *skb, struct context *c)
+{
+	if (!c->revision)
+		return REASON_NOT_READY;
+	if (flow_open(c, FLOW_OPENED))
+		return REASON_TRANSLATION_FAILED;
+	return send_event(skb, c, VERDICT_FORWARDED, REASON_NONE);
+}
+
+/* Exchanges the packet's ends. */
+static __always_inline void turn_around(struct context *c)
+{
+	struct addr addr = c->src;
+	__be16 port = c->src_port;
+	__u32 identity = c->src_identity;
+
+	c->src = c->dst;
+	c->dst = addr;
+	c->src_port = c->dst_port;
+	c->dst_port = port;
+	c->src_identity = c->dst_identity;
+	c->dst_identity = identity;
+}
+
+/* Judges an answer's flow again, in the direction in which it was opened. The
+ * responder's identity is the packet's, the initiator's too where known. */
+static __noinline int judge_again(struct context *c, struct flow *flow)
+{
+	int reason;
+
+	if (!c->dst_identity)
+		c->dst_identity = flow->src_identity;
+	turn_around(c);
+	reason = judge(c);
+	turn_around(c);
+	if (reason) {
+		bpf_map_delete_elem(&flows, &c->key);
+		return reason;
+	}
+	flow->src_identity = c->dst_identity;
+	flow->dst_identity = c->src_identity;
+	flow->revision = c->revision;
+	return REASON_NONE;
+}
+
+/* An ICMP error passes with the flow that it quotes, and opens nothing. */
+static __always_inline int follow_related(struct context *c, struct flow *flow, bool low)
+{
+	if (!flow || flow->flags & FLOW_SERVICE)
+		return REASON_ICMP_UNRELATED;
+	if (flow->flags & FLOW_ADMITTED && flow->revision != c->revision)
+		return REASON_ICMP_UNRELATED;
+	flow_use(c, flow, !opened_by_source(flow, low));
+	return REASON_NONE;
+}
+
+/* Does the packet follow a flow that was admitted here and still holds?
+ * Gives FLOW_NONE if not, a reason if its flow may no longer. */
+static __noinline int follow(struct context *c, struct flow *flow, bool low)
+{
+	int reason;
+
+	if (c->related)
+		return follow_related(c, flow, low);
+	if (!flow || flow->flags & FLOW_SERVICE || c->opening)
+		return FLOW_NONE;
+	if (opened_by_source(flow, low)) {
+		flow_use(c, flow, false);
+		if (flow->revision == c->revision && flow->src_identity == c->src_identity &&
+		    (!c->dst_identity || flow->dst_identity == c->dst_identity))
+			return REASON_NONE;
+		c->stale = 1;
+		c->kept_flags = flow->flags & (FLOW_ANSWERED | FLOW_CLOSING);
+		return FLOW_NONE;
+	}
+	if (!(flow->flags & FLOW_ADMITTED))
+		return FLOW_NONE;
+	if (flow->revision != c->revision || flow->dst_identity != c->src_identity ||
+	    (c->dst_identity && flow->src_identity != c->dst_identity)) {
+		reason = judge_again(c, flow);
+		if (reason)
+			return reason;
+	}
+	flow_use(c, flow, true);
+	return REASON_NONE;
+}
+
+/* Like follow, for a packet that the far node vouches to be an answer: this
+ * node must have opened the flow, towards that node. */
+static __noinline int follow_vouched(struct context *c, struct flow *flow, bool low)
+{
+	if (!flow || flow->flags & FLOW_SERVICE || opened_by_source(flow, low) ||
+	    flow->path != PATH_TUNNEL || flow->prefix != c->prefix)
+		return REASON_REPLY_WITHOUT_FLOW;
+	if (!c->related && flow->dst_identity != c->src_identity)
+		flow->dst_identity = c->src_identity;
+	flow_use(c, flow, true);
+	return REASON_NONE;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The last step of a hook: on to the pod, or into the tunnel. */
+#pragma once
+
+#include "events.h"
+#include "hairpin.h"
+#include "service.h"
+#include "wire.h"
+
+static __always_inline struct endpoint *endpoint_at(const struct addr *a)
+{
+	return bpf_map_lookup_elem(&endpoints, a);
+}
+
+/* Hands an IPv4 packet with an Ethernet header to a pod of this node. A
+ * shaped pod's packet passes its interface's queue, and so to_pod, which
+ * gives answers their service address. */
+static __noinline int deliver_to_pod(struct __sk_buff *skb, struct context *c, struct endpoint *ep)
+{
+	bool shaped = ep->flags & ENDPOINT_SHAPED && !to_itself(c);
+	__u8 macs[2 * ETH_ALEN];
+
+	if (!shaped && (untranslate_source(skb, c) || hide_own_address(skb, c)))
+		return drop(skb, c, REASON_TRANSLATION_FAILED);
+	__builtin_memcpy(macs, ep->mac, ETH_ALEN);
+	__builtin_memcpy(macs + ETH_ALEN, ep->host_mac, ETH_ALEN);
+	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
+		return drop(skb, c, REASON_TRANSLATION_FAILED);
+	if (shaped)
+		return bpf_redirect(ep->ifindex, 0);
+	return bpf_redirect_peer(ep->ifindex, 0);
+}
+
+/* Tags the packet and hands it to the WireGuard device. */
+static __noinline int deliver_to_tunnel(struct __sk_buff *skb, struct context *c)
+{
+	int reason = tag(skb, c);
+
+	if (reason)
+		return drop(skb, c, reason);
+	return bpf_redirect(overlay_ifindex, 0);
+}
+
+/* Puts an Ethernet header before a packet of the WireGuard device, which has
+ * none; the addresses follow in deliver_to_pod. */
+static __always_inline int add_ethernet(struct __sk_buff *skb, struct context *c)
+{
+	__be16 type = bpf_htons(ETH_P_IP);
+
+	if (overlay_l2_len)
+		return REASON_NONE;
+	if (bpf_skb_change_head(skb, ETHERNET_LEN, 0) ||
+	    bpf_skb_store_bytes(skb, 2 * ETH_ALEN, &type, sizeof(type), 0))
+		return REASON_TRANSLATION_FAILED;
+	c->l3 = ETHERNET_LEN;
+	c->l4 += ETHERNET_LEN;
+	return REASON_NONE;
+}

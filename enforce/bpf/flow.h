@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The flow table: what was admitted, by which end it was opened, and how the
+ * far end is reached. One lookup finds a flow from either direction. */
+#pragma once
+
+#include "maps.h"
+#include "parse.h"
+
+/* Idle times after which an entry no longer speaks for a packet, in seconds. */
+#define IDLE_TCP_ESTABLISHED 86400
+#define IDLE_TCP_OTHER 60
+#define IDLE_UDP_ANSWERED 180
+#define IDLE_ICMP 30
+#define IDLE_OTHER 600
+
+static __always_inline __u64 idle_limit(__u8 protocol, __u8 flags)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		if (flags & FLOW_SERVICE)
+			return IDLE_TCP_ESTABLISHED * NS_PER_SECOND;
+		return (flags & FLOW_ANSWERED && !(flags & FLOW_CLOSING) ? IDLE_TCP_ESTABLISHED
+									 : IDLE_TCP_OTHER) *
+		       NS_PER_SECOND;
+	case IPPROTO_UDP:
+		return IDLE_UDP_ANSWERED * NS_PER_SECOND;
+	case IPPROTO_ICMP:
+		return IDLE_ICMP * NS_PER_SECOND;
+	}
+	return IDLE_OTHER * NS_PER_SECOND;
+}
+
+/* Is the source the low end of the key? */
+static __always_inline bool source_is_low(const struct addr *src, const struct addr *dst,
+					  __be16 src_port, __be16 dst_port)
+{
+	int order = addr_compare(src, dst);
+
+	return order < 0 || (order == 0 && src_port <= dst_port);
+}
+
+static __always_inline bool flow_key_set(struct flow_key *key, const struct addr *src,
+					 const struct addr *dst, __be16 src_port, __be16 dst_port,
+					 __u8 protocol)
+{
+	bool low = source_is_low(src, dst, src_port, dst_port);
+
+	key->low = low ? *src : *dst;
+	key->high = low ? *dst : *src;
+	key->low_port = low ? src_port : dst_port;
+	key->high_port = low ? dst_port : src_port;
+	key->protocol = protocol;
+	return low;
+}
+
+/* Sets c->key to the packet's flow, for an ICMP error the quoted one, and
+ * tells whether the packet's sender is the key's low end. */
+static __always_inline bool flow_key_of(struct context *c)
+{
+	if (c->related)
+		return !flow_key_set(&c->key, &c->quoted_src, &c->quoted_dst, c->src_port,
+				     c->dst_port, c->quoted_protocol);
+	return flow_key_set(&c->key, &c->src, &c->dst, c->src_port, c->dst_port, c->protocol);
+}
+
+static __noinline struct flow *flow_live(struct flow_key *key)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, key);
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	/* seen may be ahead: another CPU's clock tick. */
+	if (!flow || (__s64)(now - flow->seen) > (__s64)idle_limit(key->protocol, flow->flags))
+		return NULL;
+	return flow;
+}
+
+/* Did the packet's sender open the flow? */
+static __always_inline bool opened_by_source(const struct flow *flow, bool source_low)
+{
+	return !!(flow->flags & FLOW_LOW_OPENED) == source_low;
+}
+
+/* Notes a packet of the flow that was let through. */
+static __always_inline void flow_touch(struct context *c, struct flow *flow, bool reply)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+	__u8 flags = flow->flags;
+
+	if (reply)
+		flags |= FLOW_ANSWERED;
+	if (c->tcp_flags & (TCP_FIN | TCP_RST))
+		flags |= FLOW_CLOSING;
+	if (flags != flow->flags)
+		flow->flags = flags;
+	if (now - flow->seen > NS_PER_SECOND / 10)
+		flow->seen = now;
+}
+
+/* Takes over what the flow knows of the way. */
+static __always_inline void flow_use(struct context *c, struct flow *flow, bool reply)
+{
+	c->path = flow->path;
+	c->prefix = flow->prefix;
+	c->reply = reply;
+	if (flow->flags & FLOW_TRANSLATED) {
+		c->translated = 1;
+		c->nat_addr = flow->nat_addr;
+		c->nat_port = flow->nat_port;
+	}
+	if (!c->related)
+		flow_touch(c, flow, reply);
+}
+
+/* Writes the packet's flow, opened by its sender. */
+static __noinline int flow_open(struct context *c, __u32 flags)
+{
+	struct flow *flow = &c->flow;
+	bool low = flow_key_of(c);
+
+	flow->seen = bpf_ktime_get_coarse_ns();
+	flow->prefix = c->prefix;
+	flow->nat_addr = c->nat_addr;
+	flow->nat_port = c->nat_port;
+	flow->flags = flags | c->kept_flags | (low ? FLOW_LOW_OPENED : 0) | (c->translated ? FLOW_TRANSLATED : 0);
+	flow->path = c->path;
+	flow->revision = c->revision;
+	flow->src_identity = c->src_identity;
+	flow->dst_identity = c->dst_identity;
+	return bpf_map_update_elem(&flows, &c->key, flow, BPF_ANY);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* from_pod: host veth, ingress. What a pod sends: is it the pod's own, which
+ * backend does it mean, may it go there, and which way. */
+#pragma once
+
+#include "admit.h"
+#include "deliver.h"
+
+/* The sender must be the endpoint of this interface, by address and MAC. */
+static __always_inline int check_sender(struct __sk_buff *skb, struct context *c,
+					struct endpoint *ep)
+{
+	__u16 mac[ETH_ALEN / 2];
+	const __u16 *own;
+
+	if (!ep || ep->ifindex != skb->ifindex)
+		return REASON_SPOOFED_ADDRESS;
+	if (bpf_skb_load_bytes(skb, ETH_ALEN, mac, sizeof(mac)))
+		return REASON_MALFORMED;
+	own = (const __u16 *)ep->mac;
+	if (mac[0] != own[0] || mac[1] != own[1] || mac[2] != own[2])
+		return REASON_SPOOFED_MAC;
+	if (!ep->identity)
+		return REASON_UNKNOWN_IDENTITY;
+	c->src_identity = ep->identity;
+	return REASON_NONE;
+}
+
+/* A new flow of a pod: judged here unless the far end is on another node. */
+static __noinline int open_from_pod(struct __sk_buff *skb, struct context *c)
+{
+	struct endpoint *ep = endpoint_at(&c->dst);
+	struct location *l;
+
+	if (ep) {
+		c->dst_identity = ep->identity;
+		c->path = PATH_LOCAL;
+		return open_admitted(skb, c);
+	}
+	l = locate(&c->dst);
+	switch (l ? l->kind : LOCATION_WORLD) {
+	case LOCATION_LOCAL_HOST:
+		c->dst_identity = IDENTITY_HOST;
+		c->path = PATH_STACK;
+		return open_admitted(skb, c);
+	case LOCATION_WORLD:
+		c->dst_identity = IDENTITY_WORLD;
+		c->path = PATH_STACK;
+		return open_admitted(skb, c);
+	case LOCATION_REMOTE_HOST:
+	case LOCATION_REMOTE_PODS:
+		c->prefix = l ? l->prefix : 0;
+		c->path = PATH_TUNNEL;
+		return open_forwarded(skb, c);
+	case LOCATION_LOCAL_PODS:
+		return REASON_NO_ENDPOINT;
+	}
+	return REASON_NO_PEER;
+}
+
+static __noinline int admit_from_pod(struct __sk_buff *skb, struct context *c)
+{
+	bool low = flow_key_of(c);
+	struct flow *flow = flow_live(&c->key);
+	struct endpoint *ep;
+	int reason;
+
+	if (!flow || flow->path == PATH_LOCAL || flow->path == PATH_NONE) {
+		ep = endpoint_at(&c->dst);
+		c->dst_identity = ep ? ep->identity : IDENTITY_UNKNOWN;
+	}
+	reason = follow(c, flow, low);
+	return reason == FLOW_NONE ? open_from_pod(skb, c) : reason;
+}
+
+/* A shaped pod's packets take the host stack, whose queueing disciplines see
+ * nothing that a redirect took away. The stack has a route into the tunnel for
+ * pods only: what goes to another node itself must not be left to it. */
+static __always_inline bool takes_stack(struct context *c, bool shaped)
+{
+	struct location *l;
+
+	if (!shaped || c->path == PATH_STACK)
+		return c->path == PATH_STACK;
+	if (c->path == PATH_LOCAL)
+		return !to_itself(c);
+	l = locate(&c->dst);
+	return l && l->kind == LOCATION_REMOTE_PODS;
+}
+
+/* Sends an admitted packet its way. */
+static __always_inline int send_from_pod(struct __sk_buff *skb, struct context *c, bool shaped)
+{
+	struct endpoint *ep;
+
+	if (takes_stack(c, shaped))
+		return ACTION_NEXT;
+	if (c->path == PATH_TUNNEL)
+		return deliver_to_tunnel(skb, c);
+	ep = endpoint_at(&c->dst);
+	if (!ep)
+		return drop(skb, c, REASON_NO_ENDPOINT);
+	return deliver_to_pod(skb, c, ep);
+}
+
+SEC("tc")
+int from_pod(struct __sk_buff *skb)
+{
+	struct context *c = context_new(HOOK_FROM_POD);
+	struct endpoint *ep;
+	int reason;
+
+	if (!c)
+		return ACTION_DROP;
+	c->l3 = ETHERNET_LEN;
+	if (skb->protocol != bpf_htons(ETH_P_IP))
+		return drop(skb, c, REASON_UNSUPPORTED_PROTOCOL);
+	reason = parse_ipv4(skb, c);
+	if (reason)
+		return drop(skb, c, reason);
+	ep = endpoint_at(&c->src);
+	reason = check_sender(skb, c, ep);
+	if (reason || !ep)
+		return drop(skb, c, reason);
+	reason = from_gateway(skb, c);
+	if (!reason)
+		reason = to_backend(skb, c);
+	if (!reason)
+		reason = admit_from_pod(skb, c);
+	if (reason)
+		return drop(skb, c, reason);
+	return send_from_pod(skb, c, ep->flags & ENDPOINT_SHAPED);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Services: the address that a pod asks for becomes a backend before any
+ * verdict, and the answer gets the asked address back before the pod sees it. */
+#pragma once
+
+#include "flow.h"
+#include "maps.h"
+#include "policy.h"
+
+#define CHECKSUM_TCP 16
+#define CHECKSUM_UDP 6
+
+struct rewrite {
+	__be32 from_addr, to_addr;
+	__be16 from_port, to_port;
+	__u32 addr_offset; /* within the IPv4 header */
+	__u32 port_offset; /* within the transport header */
+};
+
+static __always_inline int rewrite_l4(struct __sk_buff *skb, struct context *c,
+				      const struct rewrite *r)
+{
+	__u32 sum = c->l4 + (c->protocol == IPPROTO_TCP ? CHECKSUM_TCP : CHECKSUM_UDP);
+	__u64 zero_means_none = c->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+
+	if (bpf_l4_csum_replace(skb, sum, r->from_addr, r->to_addr,
+				BPF_F_PSEUDO_HDR | zero_means_none | 4))
+		return REASON_TRANSLATION_FAILED;
+	if (bpf_l4_csum_replace(skb, sum, r->from_port, r->to_port, zero_means_none | 2))
+		return REASON_TRANSLATION_FAILED;
+	if (bpf_skb_store_bytes(skb, c->l4 + r->port_offset, &r->to_port, 2, 0))
+		return REASON_TRANSLATION_FAILED;
+	return REASON_NONE;
+}
+
+/* Replaces one end of an IPv4 TCP or UDP packet; later fragments have no
+ * ports to replace. */
+static __noinline int rewrite_end(struct __sk_buff *skb, struct context *c, const struct rewrite *r)
+{
+	if (c->fragment != FRAGMENT_LATER && rewrite_l4(skb, c, r))
+		return REASON_TRANSLATION_FAILED;
+	if (bpf_l3_csum_replace(skb, c->l3 + offsetof(struct ipv4, checksum), r->from_addr,
+				r->to_addr, 4))
+		return REASON_TRANSLATION_FAILED;
+	if (bpf_skb_store_bytes(skb, c->l3 + r->addr_offset, &r->to_addr, 4, 0))
+		return REASON_TRANSLATION_FAILED;
+	return REASON_NONE;
+}
+
+/* Sends the packet to addr:port instead; nat_* keep what was asked for. */
+static __noinline int translate_destination(struct __sk_buff *skb, struct context *c,
+					    const struct addr *addr, __be16 port)
+{
+	struct rewrite r = {
+		.from_addr = addr_v4(&c->dst), .to_addr = addr_v4(addr),
+		.from_port = c->dst_port, .to_port = port,
+		.addr_offset = offsetof(struct ipv4, dst), .port_offset = 2,
+	};
+
+	c->nat_addr = c->dst;
+	c->nat_port = c->dst_port;
+	c->translated = 1;
+	c->dst = *addr;
+	c->dst_port = port;
+	return rewrite_end(skb, c, &r);
+}
+
+/* Gives an answer the source address that its client asked for. */
+static __noinline int untranslate_source(struct __sk_buff *skb, struct context *c)
+{
+	struct rewrite r = {
+		.from_addr = addr_v4(&c->src), .to_addr = addr_v4(&c->nat_addr),
+		.from_port = c->src_port, .to_port = c->nat_port,
+		.addr_offset = offsetof(struct ipv4, src), .port_offset = 0,
+	};
+
+	if (!c->translated || !c->reply || c->related)
+		return REASON_NONE;
+	return rewrite_end(skb, c, &r);
+}
+
+static __always_inline bool is_host(const struct addr *a)
+{
+	struct location *l = locate(a);
+
+	return l && (l->kind == LOCATION_LOCAL_HOST || l->kind == LOCATION_REMOTE_HOST);
+}
+
+/* The service that answers at the packet's destination; fills in its key. */
+static __noinline struct service *service_of(struct context *c, struct service_key *key)
+{
+	struct service *service;
+
+	key->addr = c->dst;
+	key->port = c->dst_port;
+	key->protocol = c->protocol;
+	service = bpf_map_lookup_elem(&services, key);
+	if (service)
+		return service;
+	__builtin_memset(&key->addr, 0, sizeof(key->addr));
+	service = bpf_map_lookup_elem(&services, key);
+	return service && is_host(&c->dst) ? service : NULL;
+}
+
+static __noinline struct backend *backend_at(__u64 set, __u32 slot)
+{
+	struct backend_key key = { .backends = set, .slot = slot };
+
+	return bpf_map_lookup_elem(&backends, &key);
+}
+
+/* The client's backend by affinity, renewed; else a random one. */
+static __noinline struct backend *backend_of(struct context *c, struct service *service,
+					     struct service_key *key)
+{
+	struct affinity_key client = { .client = c->src, .service = *key };
+	struct affinity entry = { .seen = bpf_ktime_get_coarse_ns(), .backends = service->backends };
+	struct backend *backend;
+	struct affinity *known;
+
+	if (service->affinity) {
+		known = bpf_map_lookup_elem(&affinities, &client);
+		if (known && known->backends == service->backends &&
+		    entry.seen - known->seen < service->affinity * NS_PER_SECOND) {
+			known->seen = entry.seen;
+			return &known->backend;
+		}
+	}
+	backend = backend_at(service->backends, bpf_get_prandom_u32() % service->count);
+	if (backend && service->affinity) {
+		entry.backend = *backend;
+		bpf_map_update_elem(&affinities, &client, &entry, BPF_ANY);
+	}
+	return backend;
+}
+
+/* Remembers the choice under the address that the pod asked for. */
+static __noinline int remember_backend(struct context *c, struct backend *backend)
+{
+	struct flow *flow = &c->flow;
+	bool low = flow_key_of(c);
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->seen = bpf_ktime_get_coarse_ns();
+	flow->nat_addr = backend->addr;
+	flow->nat_port = backend->port;
+	flow->flags = FLOW_SERVICE | (low ? FLOW_LOW_OPENED : 0);
+	flow->revision = c->revision;
+	return bpf_map_update_elem(&flows, &c->key, flow, BPF_ANY);
+}
+
+/* Is the remembered choice good for this packet? A connection stays with its
+ * backend; new ones and datagrams move on when services have changed. */
+static __always_inline bool choice_holds(struct context *c, struct flow *flow)
+{
+	if (c->protocol == IPPROTO_TCP && !c->opening)
+		return true;
+	return !(flow->flags & FLOW_CLOSING) && flow->revision == c->revision;
+}
+
+/* If the destination is a Service, makes it a backend. One without backends
+ * goes to the host stack, where kube-proxy refuses it. */
+static __noinline int to_backend(struct __sk_buff *skb, struct context *c)
+{
+	struct service_key key = {};
+	struct service *service;
+	struct backend *backend;
+	struct flow *flow;
+
+	if (c->related || (c->protocol != IPPROTO_TCP && c->protocol != IPPROTO_UDP))
+		return REASON_NONE;
+	flow_key_of(c);
+	flow = flow_live(&c->key);
+	if (flow && !(flow->flags & FLOW_SERVICE))
+		return REASON_NONE;
+	if (flow && choice_holds(c, flow)) {
+		flow_touch(c, flow, false);
+		return translate_destination(skb, c, &flow->nat_addr, flow->nat_port);
+	}
+	service = service_of(c, &key);
+	if (!service || !service->count)
+		return REASON_NONE;
+	backend = backend_of(c, service, &key);
+	if (!backend)
+		return REASON_NONE;
+	if (remember_backend(c, backend))
+		return REASON_TRANSLATION_FAILED;
+	return translate_destination(skb, c, &backend->addr, backend->port);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* to_overlay: WireGuard device, egress. What from_pod sent is tagged already;
+ * what the host stack sends is tagged here, or dropped. */
+#pragma once
+
+#include "admit.h"
+#include "deliver.h"
+
+/* Who sends through the host stack: a pod of this node (shaped), a process of
+ * the node, or, behind kube-proxy's masquerade, the world. */
+static __always_inline int stack_sender(struct __sk_buff *skb, struct context *c)
+{
+	struct endpoint *ep = endpoint_at(&c->src);
+	struct location *l;
+
+	if (ep) {
+		c->src_identity = ep->identity;
+		return skb->ingress_ifindex == ep->ifindex ? REASON_NONE : REASON_SPOOFED_ADDRESS;
+	}
+	l = locate(&c->src);
+	if (!l || l->kind != LOCATION_LOCAL_HOST)
+		return REASON_SPOOFED_ADDRESS;
+	c->src_identity = skb->ingress_ifindex ? IDENTITY_WORLD : IDENTITY_HOST;
+	return REASON_NONE;
+}
+
+/* Only another node's ranges lie behind the tunnel. */
+static __always_inline int find_peer(struct context *c)
+{
+	struct location *l = locate(&c->dst);
+
+	if (!l || (l->kind != LOCATION_REMOTE_PODS && l->kind != LOCATION_REMOTE_HOST))
+		return REASON_NO_PEER;
+	c->prefix = l->prefix;
+	return REASON_NONE;
+}
+
+static __noinline int admit_to_overlay(struct __sk_buff *skb, struct context *c)
+{
+	bool low = flow_key_of(c);
+	int reason = follow(c, flow_live(&c->key), low);
+
+	if (reason == REASON_NONE && c->path == PATH_TUNNEL)
+		return REASON_NONE;
+	if (reason != REASON_NONE && reason != FLOW_NONE)
+		return reason;
+	c->path = PATH_TUNNEL;
+	if (find_peer(c))
+		return REASON_NO_PEER;
+	return reason == FLOW_NONE ? open_forwarded(skb, c) : REASON_NONE;
+}
+
+SEC("tc")
+int to_overlay(struct __sk_buff *skb)
+{
+	struct context *c = context_new(HOOK_TO_OVERLAY);
+	int reason;
+
+	if (!c)
+		return ACTION_DROP;
+	c->l3 = overlay_l2_len;
+	if (skb->protocol == bpf_htons(ETH_P_IPV6) && skb->mark == MARK_TAGGED)
+		return ACTION_NEXT;
+	if (skb->protocol != bpf_htons(ETH_P_IP))
+		return drop(skb, c, REASON_UNSUPPORTED_PROTOCOL);
+	reason = parse_ipv4(skb, c);
+	if (!reason)
+		reason = stack_sender(skb, c);
+	if (!reason)
+		reason = admit_to_overlay(skb, c);
+	if (!reason)
+		reason = tag(skb, c);
+	if (reason)
+		return drop(skb, c, reason);
+	return ACTION_NEXT;
+}

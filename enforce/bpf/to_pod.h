@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* to_pod: host veth, egress. What the host stack delivers: the node's own
+ * processes, the world, what ports of the node stand for, and packets of
+ * shaped pods that other hooks have judged. */
+#pragma once
+
+#include "admit.h"
+#include "deliver.h"
+
+/* A remote pod's packet came by the tunnel and through the host stack. The
+ * flow, or from_overlay's note, tells who sends. */
+static __noinline int tunnel_sender(struct __sk_buff *skb, struct context *c, struct flow *flow,
+				    bool low)
+{
+	struct tunnel_source *source;
+
+	if (skb->ingress_ifindex != overlay_ifindex)
+		return REASON_UNTRUSTED_PATH;
+	if (flow && !(flow->flags & FLOW_SERVICE)) {
+		bool opened = opened_by_source(flow, low);
+
+		c->src_identity = opened ? flow->src_identity : flow->dst_identity;
+		return REASON_NONE;
+	}
+	source = bpf_map_lookup_elem(&tunnel_sources, &c->src);
+	if (!source)
+		return REASON_UNKNOWN_IDENTITY;
+	c->src_identity = source->identity;
+	c->prefix = source->prefix;
+	return REASON_NONE;
+}
+
+/* Who sends? A packet's arrival decides what its address may claim. */
+static __noinline int delivered_sender(struct __sk_buff *skb, struct context *c,
+				       struct flow *flow, bool low)
+{
+	struct endpoint *ep;
+	struct location *l;
+
+	if (!skb->ingress_ifindex) {
+		c->src_identity = IDENTITY_HOST;
+		return REASON_NONE;
+	}
+	ep = endpoint_at(&c->src);
+	if (ep) {
+		c->src_identity = ep->identity;
+		return skb->ingress_ifindex == ep->ifindex ? REASON_NONE : REASON_SPOOFED_ADDRESS;
+	}
+	l = locate(&c->src);
+	if (l && (l->kind == LOCATION_REMOTE_PODS || skb->ingress_ifindex == overlay_ifindex))
+		return tunnel_sender(skb, c, flow, low);
+	if (l && (l->kind == LOCATION_LOCAL_PODS || l->kind == LOCATION_CLUSTER))
+		return REASON_UNTRUSTED_PATH;
+	c->src_identity = IDENTITY_WORLD;
+	return REASON_NONE;
+}
+
+/* An answer to what the pod opened: by the tunnel if it left by the tunnel. */
+static __always_inline bool answers(struct __sk_buff *skb, struct context *c, struct flow *flow,
+				    bool low)
+{
+	if (!flow || flow->flags & FLOW_SERVICE || c->opening || opened_by_source(flow, low))
+		return false;
+	return flow->path == PATH_TUNNEL && skb->ingress_ifindex == overlay_ifindex;
+}
+
+/* The pod's own answer address is the node when its packets were translated
+ * there; the local node itself is always admitted. */
+static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
+{
+	bool low = flow_key_of(c);
+	struct flow *flow = flow_live(&c->key);
+	int reason = delivered_sender(skb, c, flow, low);
+
+	if (reason)
+		return reason;
+	if (answers(skb, c, flow, low)) {
+		flow_use(c, flow, true);
+		return REASON_NONE;
+	}
+	/* What left by the tunnel is not answered past it. */
+	if (flow && !c->opening && !(flow->flags & FLOW_SERVICE) && flow->path == PATH_TUNNEL &&
+	    skb->ingress_ifindex != overlay_ifindex)
+		return REASON_UNTRUSTED_PATH;
+	reason = follow(c, flow, low);
+	if (reason != FLOW_NONE)
+		return reason;
+	c->path = PATH_STACK;
+	return open_admitted(skb, c);
+}
+
+SEC("tc")
+int to_pod(struct __sk_buff *skb)
+{
+	struct context *c = context_new(HOOK_TO_POD);
+	struct endpoint *ep;
+	int reason;
+
+	if (!c)
+		return ACTION_DROP;
+	c->l3 = ETHERNET_LEN;
+	if (skb->protocol != bpf_htons(ETH_P_IP))
+		return drop(skb, c, REASON_UNSUPPORTED_PROTOCOL);
+	reason = parse_ipv4(skb, c);
+	if (reason)
+		return drop(skb, c, reason);
+	ep = endpoint_at(&c->dst);
+	if (!ep || ep->ifindex != skb->ifindex)
+		return drop(skb, c, REASON_NO_ENDPOINT);
+	c->dst_identity = ep->identity;
+	reason = admit_to_pod(skb, c);
+	if (!reason)
+		reason = untranslate_source(skb, c);
+	if (reason)
+		return drop(skb, c, reason);
+	return ACTION_NEXT;
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Keys and values of the maps, and the scratch record of one packet. User
+ * space reads the layout from BTF (bpf2go), so every gap is a named field that
+ * is written as zero. */
+#pragma once
+
+#include "kernel.h"
+
+/* An address of either family; IPv4 is mapped (::ffff:a.b.c.d). */
+struct addr {
+	__u8 bytes[16];
+} __attribute__((aligned(8)));
+
+/* Identities with a fixed meaning (identity/id.go). */
+enum identity_number {
+	IDENTITY_UNKNOWN = 0,
+	IDENTITY_HOST = 1,
+	IDENTITY_REMOTE_NODE = 2,
+	IDENTITY_WORLD = 3,
+	IDENTITY_MAX_RESERVED = 255,
+};
+
+enum endpoint_flags {
+	ENDPOINT_SHAPED = 1, /* must pass the host interface's queueing disciplines */
+};
+
+/* A pod of this node. */
+struct endpoint {
+	__u32 ifindex; /* host side of its veth */
+	__u32 identity;
+	__u8 mac[6];
+	__u8 host_mac[6];
+	__u32 flags; /* endpoint_flags */
+};
+
+enum location_kind {
+	LOCATION_WORLD = 0, /* in no known range */
+	LOCATION_LOCAL_HOST = 1,
+	LOCATION_LOCAL_PODS = 2,
+	LOCATION_REMOTE_HOST = 3,
+	LOCATION_REMOTE_PODS = 4,
+	LOCATION_CLUSTER = 5, /* cluster range that no known node owns */
+};
+
+struct prefix_key {
+	__u32 prefix_len; /* bits, 0 to 128 */
+	__u8 addr[16];
+};
+
+/* Where the addresses of a prefix live. */
+struct location {
+	__be64 prefix; /* the node's tunnel /64, network order */
+	__u32 kind;    /* location_kind */
+	__u32 pad;
+};
+
+enum side_flags {
+	SIDE_INGRESS_CIDRS = 1,
+	SIDE_EGRESS_CIDRS = 2,
+};
+
+/* One revision's view of an identity (policy.Entry); class 0: not known. */
+struct side {
+	__u64 class;
+	__u64 ingress; /* rule set, 0: not isolated */
+	__u64 egress;
+	__u32 flags; /* side_flags */
+	__u32 pad;
+};
+
+/* Both sides of a policy change: revision & 1 picks the one in force, so that
+ * a single store switches every identity at once. */
+struct identity_policy {
+	struct side side[2];
+};
+
+struct rule_key {
+	__u64 rule_set;
+	__u64 class;
+};
+
+struct rule_cidr_key {
+	__u32 prefix_len; /* 64 + 0 to 128 */
+	__u8 rule_set[8]; /* native order */
+	__u8 addr[16];
+};
+
+/* A row's value (policy.Ports). */
+struct ports {
+	__u64 set;
+	__u32 flags; /* ports_flags */
+	__u32 pad;
+};
+
+enum ports_flags {
+	PORTS_ALL_TRAFFIC = 1,
+	PORTS_ALL_TCP = 2,
+	PORTS_ALL_UDP = 4,
+	PORTS_ALL_SCTP = 8,
+	PORTS_SOME_TCP = 16,
+	PORTS_SOME_UDP = 32,
+	PORTS_SOME_SCTP = 64,
+	PORTS_NAMED = 128,
+};
+
+/* 512 consecutive ports of a port set. */
+struct chunk_key {
+	__u64 set;
+	__u8 protocol;
+	__u8 chunk; /* port >> 9 */
+	__u8 pad[6];
+};
+
+struct chunk {
+	__u64 words[8];
+};
+
+struct name_key {
+	__u64 set;
+	__u64 name;
+	__u8 protocol;
+	__u8 pad[7];
+};
+
+/* The names that a local pod's port has. */
+struct pod_port_key {
+	struct addr addr;
+	__be16 port;
+	__u8 protocol;
+	__u8 pad[5];
+};
+
+#define MAX_PORT_NAMES 4
+
+struct pod_port_names {
+	__u64 names[MAX_PORT_NAMES]; /* 0: none */
+};
+
+/* A flow's key does not tell its direction: both ends in order. */
+struct flow_key {
+	struct addr low, high;
+	__be16 low_port, high_port;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+enum flow_flags {
+	FLOW_LOW_OPENED = 1, /* the low end is the initiator, else the high end */
+	FLOW_ADMITTED = 2,   /* judged here, under revision */
+	FLOW_OPENED = 4,     /* sent by this node, judged by the receiver */
+	FLOW_TRANSLATED = 8, /* the initiator asked for nat_addr:nat_port */
+	FLOW_SERVICE = 16,   /* not a flow: nat_addr:nat_port is the chosen backend */
+	FLOW_CLOSING = 32,   /* FIN or RST was seen */
+	FLOW_ANSWERED = 64,  /* the responder sent something */
+};
+
+/* How the far end is reached from this node. */
+enum flow_path {
+	PATH_NONE = 0,
+	PATH_LOCAL = 1,  /* a pod of this node, hook to hook */
+	PATH_TUNNEL = 2, /* another node */
+	PATH_STACK = 3,  /* through the host's own stack */
+};
+
+struct flow {
+	__u64 seen;    /* coarse monotonic ns of the last packet */
+	__be64 prefix; /* far node's tunnel /64 when path is PATH_TUNNEL */
+	struct addr nat_addr;
+	__be16 nat_port;
+	__u8 flags; /* flow_flags */
+	__u8 path;  /* flow_path */
+	__u32 revision; /* under which it was last judged */
+	__u32 src_identity; /* initiator's */
+	__u32 dst_identity; /* responder's, 0 if only the receiver knows */
+};
+
+/* What later fragments of a datagram lack. */
+struct fragment_key {
+	struct addr src, dst;
+	__be32 id;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+struct fragment_ports {
+	__be16 src, dst;
+	__u32 pad;
+};
+
+struct service_key {
+	struct addr addr; /* zero: any address of any node (NodePort) */
+	__be16 port;
+	__u8 protocol;
+	__u8 pad[5];
+};
+
+struct service {
+	__u64 backends; /* the set's number */
+	__u32 count;
+	__u32 affinity; /* seconds, 0: none */
+};
+
+struct backend_key {
+	__u64 backends;
+	__u32 slot; /* 0 to count-1 */
+	__u32 pad;
+};
+
+struct backend {
+	struct addr addr;
+	__be16 port;
+	__u8 pad[6];
+};
+
+struct affinity_key {
+	struct addr client;
+	struct service_key service;
+};
+
+struct affinity {
+	__u64 seen; /* coarse monotonic ns of the last new connection */
+	__u64 backends;
+	struct backend backend;
+};
+
+/* Who a tunnel packet that entered the host stack came from. */
+struct tunnel_source {
+	__be64 prefix;
+	__u32 identity;
+	__u32 pad;
+};
+
+struct drop_count {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct state {
+	__u32 revision; /* 0: no policy loaded, nothing passes */
+	__u32 pad;
+};
+
+enum hook {
+	HOOK_FROM_POD = 1,
+	HOOK_TO_OVERLAY = 2,
+	HOOK_FROM_OVERLAY = 3,
+	HOOK_TO_POD = 4,
+};
+
+enum verdict {
+	VERDICT_ADMITTED = 1,
+	VERDICT_DROPPED = 2,
+	VERDICT_FORWARDED = 3, /* into the tunnel: the receiver judges */
+};
+
+/* One verdict, as user space reads it from the ring. */
+struct event {
+	__u64 time; /* monotonic ns */
+	struct addr src, dst;
+	struct addr service; /* address that the client asked for, zero if none */
+	__be16 src_port, dst_port, service_port;
+	__u8 protocol;
+	__u8 verdict;
+	__u8 reason;
+	__u8 hook;
+	__u8 tcp_flags;
+	__u8 reply;
+	__u32 src_identity, dst_identity;
+	__u32 revision;
+	__u32 length; /* bytes of the packet */
+	__u32 pad;
+};
+
+/* Tokens of one CPU's drop events. */
+struct event_budget {
+	__u64 refilled; /* ns */
+	__u64 tokens;
+	__u64 suppressed;
+	__u64 lost; /* ring full */
+};
+
+/* Everything known of the packet in hand; one a CPU, never on the stack. */
+struct context {
+	/* Real ends and ports; ICMP echo: identifier and 8 (request side). */
+	struct addr src, dst;
+	__be16 src_port, dst_port;
+	__u8 protocol;
+	__u8 tcp_flags;
+	__u8 hook;
+	__u8 reply;  /* travels against the flow's opening direction */
+	__u8 opening; /* TCP SYN without ACK */
+	__u8 related; /* ICMP error: the ports and quoted_* are the quoted flow's */
+	__u8 fragment; /* fragment_kind */
+	__u8 has_ports;
+	__u32 l3;        /* offset of the IP header in the packet */
+	__u32 l4;        /* offset of what follows IP headers */
+	__u32 src_identity, dst_identity;
+	__u32 revision;
+	__u32 path; /* flow_path */
+	__be64 prefix;
+	struct addr nat_addr;
+	__be16 nat_port;
+	__u8 translated; /* nat_addr:nat_port is what the client asked for */
+	__u8 dont_fragment;
+	__u32 fragment_field; /* IPv4 flags and offset, host order */
+	__u32 fragment_id;    /* IPv4 identification, host order */
+	__u8 traffic_class, ttl, header_words, tagged_reply;
+	__u32 payload_len; /* bytes after the IP headers (not options) */
+	struct flow_key key;
+	struct addr quoted_src, quoted_dst;
+	__u8 quoted_protocol;
+	__u8 kept_flags; /* of the flow that the packet opens anew */
+	__u8 stale;      /* a flow of its sender exists, but must be judged anew */
+	__u8 pad[5];
+	struct flow flow; /* scratch of the flow table's writer */
+};
+
+_Static_assert(sizeof(struct addr) == 16, "addr");
+_Static_assert(sizeof(struct endpoint) == 24, "endpoint");
+_Static_assert(sizeof(struct location) == 16, "location");
+_Static_assert(sizeof(struct prefix_key) == 20, "prefix_key");
+_Static_assert(sizeof(struct side) == 32, "side");
+_Static_assert(sizeof(struct rule_cidr_key) == 28, "rule_cidr_key");
+_Static_assert(sizeof(struct ports) == 16, "ports");
+_Static_assert(sizeof(struct chunk_key) == 16, "chunk_key");
+_Static_assert(sizeof(struct name_key) == 24, "name_key");
+_Static_assert(sizeof(struct pod_port_key) == 24, "pod_port_key");
+_Static_assert(sizeof(struct flow_key) == 40, "flow_key");
+_Static_assert(sizeof(struct flow) == 48, "flow");
+_Static_assert(sizeof(struct fragment_key) == 40, "fragment_key");
+_Static_assert(sizeof(struct service_key) == 24, "service_key");
+_Static_assert(sizeof(struct service) == 16, "service");
+_Static_assert(sizeof(struct backend_key) == 16, "backend_key");
+_Static_assert(sizeof(struct backend) == 24, "backend");
+_Static_assert(sizeof(struct affinity_key) == 40, "affinity_key");
+_Static_assert(sizeof(struct affinity) == 40, "affinity");
+_Static_assert(sizeof(struct event) == 88, "event");

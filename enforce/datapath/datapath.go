@@ -1,0 +1,155 @@
+package datapath
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/cilium/ebpf"
+)
+
+// Config is what the programs are loaded with.
+type Config struct {
+	// PinPath is a directory on a BPF file system; it is created, mode 0700.
+	PinPath string
+	// Prefix is this node's tunnel /64.
+	Prefix netip.Prefix
+	// OverlayIfIndex is the WireGuard device's index.
+	OverlayIfIndex int
+	// ForceClsact attaches with clsact even where the kernel has tcx.
+	ForceClsact bool
+	// overlayL2Len is 14 when programs run under Program.Run.
+	overlayL2Len uint32
+}
+
+// Datapath is the loaded programs and their maps.
+type Datapath struct {
+	cfg  Config
+	objs bpfObjects
+
+	mu        sync.Mutex // guards the mirrors below and the order of writes
+	revision  uint32
+	policy    policyTables
+	endpoints *table[bpfAddr, bpfEndpoint]
+	podPorts  *table[bpfPodPortKey, bpfPodPortNames]
+	locations *table[bpfPrefixKey, bpfLocation]
+	services  *table[bpfServiceKey, bpfService]
+	backends  *table[bpfBackendKey, bpfBackend]
+}
+
+// Open loads the programs over the pinned maps, or over new ones where there
+// are none, and reads what the maps hold. It attaches nothing. Errors say
+// which kernel feature is missing.
+func Open(cfg Config) (*Datapath, error) {
+	spec, err := loadBpf()
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded programs: %w", err)
+	}
+	if err := setConstants(spec, cfg); err != nil {
+		return nil, err
+	}
+	maps := filepath.Join(cfg.PinPath, "maps")
+	if err := os.MkdirAll(maps, 0o700); err != nil {
+		return nil, fmt.Errorf("pin path: %w (is a BPF file system mounted there?)", err)
+	}
+	d := &Datapath{cfg: cfg}
+	opts := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: maps}}
+	if err := spec.LoadAndAssign(&d.objs, opts); err != nil {
+		return nil, fmt.Errorf("load the programs: %w", explainLoad(err))
+	}
+	if err := d.readMaps(); err != nil {
+		return nil, errors.Join(err, d.objs.Close())
+	}
+	return d, nil
+}
+
+func setConstants(spec *ebpf.CollectionSpec, cfg Config) error {
+	if !cfg.Prefix.Addr().Is6() || cfg.Prefix.Bits() != 64 {
+		return fmt.Errorf("tunnel prefix %s: want an IPv6 /64", cfg.Prefix)
+	}
+	for name, value := range map[string]any{
+		"own_prefix":      prefixWord(cfg.Prefix),
+		"overlay_ifindex": uint32(cfg.OverlayIfIndex),
+		"overlay_l2_len":  cfg.overlayL2Len,
+	} {
+		v, ok := spec.Variables[name]
+		if !ok {
+			return fmt.Errorf("the embedded programs lack the constant %s", name)
+		}
+		if err := v.Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// explainLoad adds to an error what to do about it.
+func explainLoad(err error) error {
+	var verifier *ebpf.VerifierError
+	switch {
+	case errors.Is(err, ebpf.ErrMapIncompatible):
+		return fmt.Errorf("%w (pinned by another version; drain the node, remove the pins and restart)", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w (the agent needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)", err)
+	case errors.As(err, &verifier):
+		return fmt.Errorf("%w (the kernel refused a program; Signet needs Linux 6.1 or later)", err)
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return fmt.Errorf("%w (Signet needs Linux 6.1 or later)", err)
+	}
+	return err
+}
+
+func (d *Datapath) readMaps() error {
+	var state bpfState
+	if err := d.objs.PolicyState.Lookup(uint32(0), &state); err != nil {
+		return fmt.Errorf("read policy_state: %w", err)
+	}
+	d.revision = state.Revision
+	d.endpoints = newTable[bpfAddr, bpfEndpoint](d.objs.Endpoints)
+	d.podPorts = newTable[bpfPodPortKey, bpfPodPortNames](d.objs.PodPorts)
+	d.locations = newTable[bpfPrefixKey, bpfLocation](d.objs.Locations)
+	d.services = newTable[bpfServiceKey, bpfService](d.objs.Services)
+	d.backends = newTable[bpfBackendKey, bpfBackend](d.objs.Backends)
+	return errors.Join(d.endpoints.read(), d.podPorts.read(), d.locations.read(),
+		d.services.read(), d.backends.read(), d.policy.open(&d.objs))
+}
+
+// Close releases the agent's hold; what is pinned stays in force.
+func (d *Datapath) Close() error { return d.objs.Close() }
+
+// bump makes every flow be judged again on its next packet. Both sides of
+// every identity must be equal. d.mu is held.
+func (d *Datapath) bump() error {
+	next := d.revision + 1
+	if next == 0 { // 0 means that no policy is loaded; keep the parity
+		next = 2
+	}
+	state := bpfState{Revision: next}
+	if err := d.objs.PolicyState.Put(uint32(0), state); err != nil {
+		return fmt.Errorf("switch to revision %d: %w", next, err)
+	}
+	d.revision = next
+	return nil
+}
+
+// Revision is the policy revision in force; 0 means that none is loaded and
+// nothing passes.
+func (d *Datapath) Revision() uint32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.revision
+}
+
+func prefixWord(p netip.Prefix) uint64 {
+	b := p.Addr().As16()
+	return binary.NativeEndian.Uint64(b[:8])
+}
+
+func toAddr(a netip.Addr) bpfAddr { return bpfAddr{Bytes: a.As16()} }
+
+// toPort gives a port as it stands on the wire.
+func toPort(p uint16) uint16 { return binary.NativeEndian.Uint16([]byte{byte(p >> 8), byte(p)}) }

@@ -1,0 +1,128 @@
+package datapath
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/signet-cni/signet/enforce/policy"
+	"github.com/signet-cni/signet/identity"
+)
+
+// Endpoint is a pod of this node as the programs see it.
+type Endpoint struct {
+	Addr     netip.Addr
+	IfIndex  int // host side of the veth
+	Identity identity.ID
+	MAC      net.HardwareAddr // the pod's
+	HostMAC  net.HardwareAddr // the host side's
+	Shaped   bool             // packets must pass the interface's queues
+	Ports    []NamedPort
+}
+
+// NamedPort is a container port with a name.
+type NamedPort struct {
+	Name     string
+	Protocol policy.Protocol
+	Port     uint16
+}
+
+// maxPortNames is how many names one port of a pod may have (MAX_PORT_NAMES).
+const maxPortNames = len(bpfPodPortNames{}.Names)
+
+// SetEndpoint puts ep in force. From then on the pod may send and receive
+// what policy admits for its identity; before, nothing.
+func (d *Datapath) SetEndpoint(ep Endpoint) error {
+	value, err := toEndpoint(ep)
+	if err != nil {
+		return err
+	}
+	ports, err := toPodPorts(ep)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.setPodPorts(ep.Addr, ports); err != nil {
+		return err
+	}
+	return d.endpoints.set(toAddr(ep.Addr), value)
+}
+
+// DeleteEndpoint forgets the pod at addr; nothing passes to or from it any
+// more. An unknown address is no error.
+func (d *Datapath) DeleteEndpoint(addr netip.Addr) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.endpoints.remove(toAddr(addr)); err != nil {
+		return err
+	}
+	return d.setPodPorts(addr, nil)
+}
+
+// Endpoints lists the addresses that are in force.
+func (d *Datapath) Endpoints() map[netip.Addr]Endpoint {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := make(map[netip.Addr]Endpoint, len(d.endpoints.known))
+	for key, v := range d.endpoints.known {
+		addr := fromAddr(key)
+		list[addr] = Endpoint{
+			Addr: addr, IfIndex: int(v.Ifindex), Identity: identity.ID(v.Identity),
+			MAC: v.Mac[:], HostMAC: v.HostMac[:],
+			Shaped: v.Flags&uint32(bpfEndpointFlagsENDPOINT_SHAPED) != 0,
+		}
+	}
+	return list
+}
+
+func (d *Datapath) setPodPorts(addr netip.Addr, ports map[bpfPodPortKey]bpfPodPortNames) error {
+	if err := d.podPorts.add(ports); err != nil {
+		return err
+	}
+	own := toAddr(addr)
+	for key := range d.podPorts.known {
+		if _, ok := ports[key]; ok || key.Addr != own {
+			continue
+		}
+		if err := d.podPorts.remove(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func toEndpoint(ep Endpoint) (bpfEndpoint, error) {
+	v := bpfEndpoint{Ifindex: uint32(ep.IfIndex), Identity: uint32(ep.Identity)}
+	if !ep.Addr.IsValid() || ep.IfIndex <= 0 {
+		return v, fmt.Errorf("endpoint %s: no address or interface", ep.Addr)
+	}
+	if ep.Identity.Reserved() {
+		return v, fmt.Errorf("endpoint %s: identity %s is reserved", ep.Addr, ep.Identity)
+	}
+	if copy(v.Mac[:], ep.MAC) != len(v.Mac) || copy(v.HostMac[:], ep.HostMAC) != len(v.HostMac) {
+		return v, fmt.Errorf("endpoint %s: MAC addresses %q and %q: want 6 bytes each", ep.Addr, ep.MAC, ep.HostMAC)
+	}
+	if ep.Shaped {
+		v.Flags |= uint32(bpfEndpointFlagsENDPOINT_SHAPED)
+	}
+	return v, nil
+}
+
+func toPodPorts(ep Endpoint) (map[bpfPodPortKey]bpfPodPortNames, error) {
+	ports := map[bpfPodPortKey]bpfPodPortNames{}
+	used := map[bpfPodPortKey]int{}
+	for _, p := range ep.Ports {
+		key := bpfPodPortKey{Addr: toAddr(ep.Addr), Port: toPort(p.Port), Protocol: uint8(p.Protocol)}
+		if used[key] == maxPortNames {
+			return nil, fmt.Errorf("endpoint %s: port %d has more than %d names", ep.Addr, p.Port, maxPortNames)
+		}
+		names := ports[key]
+		names.Names[used[key]] = uint64(policy.NameIDOf(p.Name))
+		ports[key] = names
+		used[key]++
+	}
+	return ports, nil
+}
+
+func fromAddr(a bpfAddr) netip.Addr { return netip.AddrFrom16(a.Bytes).Unmap() }

@@ -1,0 +1,96 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+)
+
+// term is what a rule set admits one peer, and by which rules.
+type term struct {
+	peer  *peer
+	ports *portSet
+	by    []RuleRef
+}
+
+// ruleSet is the union of the rules that apply to a group of identities in one
+// direction. Its digest, and with that its number, stands for the peers and
+// what each is admitted, whichever policies say so.
+type ruleSet struct {
+	digest digest
+	terms  []*term // by peer key
+	blocks []blockRow
+}
+
+// newRuleSet unites rules. Rules that admit nothing leave no trace.
+func newRuleSet(pool *portPool, rules []rule) *ruleSet {
+	terms := map[string]*term{}
+	for _, r := range rules {
+		if r.ports.empty() {
+			continue
+		}
+		for _, p := range r.peers {
+			t, ok := terms[p.key]
+			if !ok {
+				t = &term{peer: p, ports: pool.none()}
+				terms[p.key] = t
+			}
+			t.ports = pool.union(t.ports, r.ports)
+			t.by = append(t.by, r.ref)
+		}
+	}
+	set := &ruleSet{}
+	content := make([]string, 0, 2*len(terms))
+	for _, key := range slices.Sorted(maps.Keys(terms)) {
+		set.terms = append(set.terms, terms[key])
+		content = append(content, key, terms[key].ports.key)
+	}
+	set.digest = digestOf("rule set", content...)
+	set.blocks = blockRows(pool, set.terms)
+	return set
+}
+
+// merge adds to s, by term, the rules that give other the same content.
+func (s *ruleSet) merge(other *ruleSet) {
+	for n, t := range other.terms {
+		s.terms[n].by = append(s.terms[n].by, t.by...)
+	}
+}
+
+// ports unites the terms of one scope.
+func (s *ruleSet) ports(pool *portPool, of scope) *portSet {
+	sum := pool.none()
+	for _, t := range s.terms {
+		if t.peer.scope == of {
+			sum = pool.union(sum, t.ports)
+		}
+	}
+	return sum
+}
+
+// classRows calls add for each class row: of non-pods, of any pod, and of the
+// members of each peer where they are admitted more than any pod.
+func (s *ruleSet) classRows(pool *portPool, members map[*peer][]*class, add func(*class, *portSet)) {
+	nonPod := s.ports(pool, scopeEverything)
+	anyPod := pool.union(nonPod, s.ports(pool, scopeAnyPod))
+	if !nonPod.empty() {
+		add(nonPodClass, nonPod)
+	}
+	if !anyPod.empty() {
+		add(anyPodClass, anyPod)
+	}
+	rows := map[*class]*portSet{}
+	for _, t := range s.terms {
+		for _, c := range members[t.peer] {
+			row, ok := rows[c]
+			if !ok {
+				row = anyPod
+			}
+			rows[c] = pool.union(row, t.ports)
+		}
+	}
+	for c, row := range rows {
+		if row != anyPod {
+			add(c, row)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.zx2c4.com/wireguard/wgctrl"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"github.com/signet-cni/signet/overlay"
+)
+
+// Desired is all that a device shall be.
+type Desired struct {
+	PrivateKey wgtypes.Key
+	ListenPort uint16     // UDP, not 0
+	MTU        int        // bytes
+	Address    netip.Addr // the node's IPv4 address, see setAddress
+	Peers      []overlay.Peer
+	Routes     []overlay.Route
+}
+
+// Changes says what Configure wrote. Keys are public keys.
+type Changes struct {
+	PrivateKey bool
+	ListenPort bool
+	Added      []wgtypes.Key
+	Updated    []wgtypes.Key
+	Removed    []wgtypes.Key
+	System     []string // link, address, sysctl and route changes, in words
+}
+
+// Empty reports that nothing had to be written.
+func (c Changes) Empty() bool {
+	return !c.PrivateKey && !c.ListenPort && len(c.Added)+len(c.Updated)+len(c.Removed)+len(c.System) == 0
+}
+
+// Configure makes the device match want by writing the differences; Changes
+// holds what was written, also if an error ended it half-way. Calling it again
+// continues. ErrNoDevice means that the device was removed: call Ensure again.
+//
+// The order keeps pod traffic closed at every step. The route that refuses
+// comes before everything, and the one into the tunnel last, when the device
+// already drops what has no peer.
+func (d *Device) Configure(want Desired) (Changes, error) {
+	var done Changes
+	if err := want.check(); err != nil {
+		return done, err
+	}
+	link, err := findLink(d.name)
+	if err != nil {
+		return done, err
+	}
+	steps := []func() ([]string, error){
+		func() ([]string, error) { return addRoutes(link, refusing(want.Routes)) },
+		func() ([]string, error) { return setSysctls(d.name) },
+		func() ([]string, error) { return setMTU(link, want.MTU) },
+		func() ([]string, error) { return nil, d.configureWireGuard(want, &done) },
+		func() ([]string, error) { return setAddress(link, want.Address) },
+		func() ([]string, error) { return setUp(link) },
+		func() ([]string, error) { return addRoutes(link, want.Routes) },
+		func() ([]string, error) { return dropRoutes(want.Routes) },
+	}
+	for _, step := range steps {
+		changed, err := step()
+		done.System = append(done.System, changed...)
+		if err != nil {
+			return done, fmt.Errorf("configure %s: %w", d.name, err)
+		}
+	}
+	return done, nil
+}
+
+// check refuses what would leave the device half-configured or open.
+func (w Desired) check() error {
+	switch {
+	case w.PrivateKey == wgtypes.Key{}:
+		return errors.New("configure: no private key")
+	case w.ListenPort == 0:
+		return errors.New("configure: no UDP port")
+	case !w.Address.Is4():
+		return fmt.Errorf("configure: node address %s is not IPv4", w.Address)
+	}
+	keys := map[wgtypes.Key]bool{{}: true, w.PrivateKey.PublicKey(): true}
+	allowed := map[netip.Prefix]bool{}
+	for _, p := range w.Peers {
+		if keys[p.PublicKey] || !p.Endpoint.IsValid() || len(p.AllowedIPs) == 0 {
+			return fmt.Errorf("configure: peer %s lacks a key of its own, an endpoint or a prefix", p.Name)
+		}
+		keys[p.PublicKey] = true
+		for _, prefix := range p.AllowedIPs {
+			if allowed[prefix] {
+				return fmt.Errorf("configure: two peers share %s, one of them is %s", prefix, p.Name)
+			}
+			allowed[prefix] = true
+		}
+	}
+	return nil
+}
+
+// configureWireGuard writes key, port and peers in one request.
+func (d *Device) configureWireGuard(want Desired, done *Changes) error {
+	have, err := query(d.name)
+	if err != nil {
+		return err
+	}
+	cfg, changes := d.difference(have, want)
+	if !changes.Empty() {
+		client, err := wgctrl.New()
+		if err != nil {
+			return fmt.Errorf("open WireGuard control: %w", err)
+		}
+		defer client.Close()
+		if err := client.ConfigureDevice(d.name, cfg); err != nil {
+			return fmt.Errorf("write WireGuard state: %w", err)
+		}
+	}
+	clear(d.endpoints)
+	for _, p := range want.Peers {
+		d.endpoints[p.PublicKey] = p.Endpoint.String()
+	}
+	changes.System = done.System
+	*done = changes
+	return nil
+}

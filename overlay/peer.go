@@ -1,0 +1,79 @@
+package overlay
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+)
+
+// Defaults of the tunnel device.
+const (
+	DefaultDevice = "signet0"
+	DefaultPort   = 51872 // UDP
+)
+
+var deviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$`)
+
+// CheckDeviceName refuses what cannot name a network device (at most 15
+// bytes) or would lead out of a directory when used in a path.
+func CheckDeviceName(name string) error {
+	if !deviceName.MatchString(name) {
+		return fmt.Errorf("device name %q: want 1 to 15 of letters, digits, '_', '.' and '-'", name)
+	}
+	return nil
+}
+
+// Peer is one remote node as the WireGuard device knows it.
+type Peer struct {
+	Name       string // the node's, for messages
+	PublicKey  wgtypes.Key
+	Endpoint   netip.AddrPort
+	AllowedIPs []netip.Prefix // sources that the peer may send from
+}
+
+// Kind says what lives at a Location.
+type Kind uint8
+
+// The kinds of location.
+const (
+	RemotePods Kind = iota + 1 // another node's pod CIDR
+	RemoteNode                 // another node's own address
+	LocalPods                  // this node's pod CIDR
+	LocalHost                  // this node's own address
+)
+
+var kindNames = map[Kind]string{
+	RemotePods: "remote-pods", RemoteNode: "remote-node", LocalPods: "local-pods", LocalHost: "local-host",
+}
+
+// String gives the kind's name, "kind(n)" for an unknown one.
+func (k Kind) String() string {
+	if name, ok := kindNames[k]; ok {
+		return name
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+// Location tells the datapath on which node a range of inner addresses lives.
+type Location struct {
+	Prefix       netip.Prefix // IPv4: a pod CIDR, or a node address as /32
+	Kind         Kind
+	TunnelPrefix netip.Addr // first address of that node's tunnel /64
+}
+
+// Route is one route of the node's main table.
+type Route struct {
+	Destination netip.Prefix
+	Unreachable bool       // refuses instead of leading into the tunnel
+	Source      netip.Addr // preferred source; invalid with Unreachable
+	Metric      uint32     // the smallest wins
+	MTU         int        // bytes of the packet before it is tagged; 0 means the device's
+}
+
+// MTU holds the sizes that fit one underlay, in bytes.
+type MTU struct {
+	Device int // of the WireGuard device
+	Pods   int // of the pods' devices, and of the route into the tunnel
+}
