@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// binary is where the image has this command.
-	binary = "/signet"
+	// binary is this command, on the PATH of the image.
+	binary = "signet"
 	// sessions is how many nodes are asked at the same time.
 	sessions = 16
 	// answerTime bounds one node's answer that is no stream.

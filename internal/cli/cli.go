@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -145,18 +147,14 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // outputFlag adds the flag -o with the formats that the command has; the first
 // one is the default.
 func (a *app) outputFlag(cmd *cobra.Command, formats ...string) {
-	usage := "output format: " + formats[0]
-	for _, format := range formats[1:] {
-		usage += ", " + format
-	}
-	cmd.Flags().StringVarP(&a.output, "output", "o", formats[0], usage)
+	list := strings.Join(formats, ", ")
+	output := cmd.Flags().StringP("output", "o", formats[0], "output format: "+list)
 	cmd.PreRunE = func(*cobra.Command, []string) error {
-		for _, format := range formats {
-			if a.output == format {
-				return nil
-			}
+		if !slices.Contains(formats, *output) {
+			return usageError{fmt.Errorf("unknown output format %q: want one of %s", *output, list)}
 		}
-		return usageError{fmt.Errorf("unknown %s %q", usage, a.output)}
+		a.output = *output
+		return nil
 	}
 }
 
