@@ -37,7 +37,8 @@ func Listen(path string, log *slog.Logger) (net.Listener, error) {
 }
 
 // Serve answers requests from l, which Listen made, until ctx ends; requests
-// in flight then get 5 s more. It returns nil if ctx ended it.
+// in flight then get 5 s more. It returns nil if ctx ended it and all of them
+// were answered, and context.DeadlineExceeded if some were cut off.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           s.handler(),

@@ -1,0 +1,101 @@
+package datapath
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+// insideEnv tells the child of TestMain that it has namespaces of its own.
+const insideEnv = "SIGNET_TEST_NAMESPACES"
+
+// pinRoot is the BPF file system of this run, interfaces the devices in its
+// network namespace, by name.
+var (
+	pinRoot    string
+	interfaces = map[string]int{}
+)
+
+// TestMain runs the tests again in a child with network and mount namespaces
+// of its own, so that every goroutine is inside and nothing outlives the run.
+// Without root only tests that need no kernel run.
+func TestMain(m *testing.M) { os.Exit(runMain(m)) }
+
+func runMain(m *testing.M) int {
+	if os.Getuid() != 0 {
+		return m.Run()
+	}
+	if os.Getenv(insideEnv) == "" {
+		return runInside()
+	}
+	remove, err := prepareInside()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "prepare the test's namespaces:", err)
+		return 1
+	}
+	defer remove()
+	return m.Run()
+}
+
+func runInside() int {
+	child := exec.Command("/proc/self/exe", os.Args[1:]...)
+	child.Args[0] = os.Args[0]
+	child.Env = append(os.Environ(), insideEnv+"=1")
+	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
+	child.SysProcAttr = &syscall.SysProcAttr{
+		Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		Pdeathsig:    syscall.SIGKILL,
+	}
+	if err := child.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "tests in namespaces of their own:", err)
+		return 1
+	}
+	return 0
+}
+
+// prepareInside mounts a BPF file system and makes the devices whose indexes
+// packets carry.
+func prepareInside() (remove func(), err error) {
+	pinRoot, err = os.MkdirTemp("", "signet-bpffs-")
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Mount("bpf", pinRoot, "bpf", 0, ""); err != nil {
+		return nil, fmt.Errorf("mount a BPF file system: %w", err)
+	}
+	for _, name := range []string{"overlay", "uplink", "podA", "podB", "podS"} {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = name
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: name + "-peer"}); err != nil {
+			return nil, fmt.Errorf("add %s: %w", name, err)
+		}
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return nil, err
+		}
+		interfaces[name] = link.Attrs().Index
+	}
+	return func() {
+		if err := syscall.Unmount(pinRoot, 0); err == nil {
+			os.Remove(pinRoot)
+		}
+	}, nil
+}
+
+// needKernel skips a test that cannot run without root, and fails it where
+// skipping is not accepted.
+func needKernel(t testing.TB) {
+	t.Helper()
+	if os.Getuid() == 0 {
+		return
+	}
+	const why = "loading eBPF programs needs root"
+	if os.Getenv("CI") == "true" || os.Getenv("SIGNET_REQUIRE_ROOT") == "1" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
