@@ -1,12 +1,14 @@
 package cni_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/vishvananda/netlink"
@@ -145,7 +147,7 @@ func wantSysctl(t *testing.T, key, want string) {
 func TestNothingPassesBeforeConnect(t *testing.T) {
 	a := startAgent(t, "198.18.1.0/24")
 	p := newPod(t, a, "early")
-	a.network.onConnect = func(ep cni.Endpoint) error {
+	a.network.onConnect = func(_ context.Context, ep cni.Endpoint) error {
 		link, err := netlinksafe.LinkByName(ep.HostIfName)
 		if err != nil {
 			return err
@@ -179,7 +181,7 @@ func TestAddTwice(t *testing.T) {
 	}
 
 	// An ADD that fails does not take down what an earlier one made.
-	a.network.onConnect = func(cni.Endpoint) error { return errors.New("no policy") }
+	a.network.onConnect = func(context.Context, cni.Endpoint) error { return errors.New("no policy") }
 	p.do("ADD").wantError(t, 11, "no policy")
 	a.network.onConnect = nil
 	if err := p.podToHost(); err != nil {
@@ -218,6 +220,36 @@ func TestAddAfterKilledAdd(t *testing.T) {
 	p.add(t)
 	if err := p.podToHost(); err != nil {
 		t.Error(err)
+	}
+	p.do("DEL").wantOK(t)
+	a.wantNothing(t)
+}
+
+// The runtime kills an ADD that waits for its policy. The agent notices, takes
+// everything back, and the DEL that follows removes the rest.
+func TestKilledAdd(t *testing.T) {
+	a := startAgent(t, "198.18.1.0/24")
+	p := newPod(t, a, "killed")
+	cmd, _, _ := p.command("ADD", p.conf(""))
+	ended := make(chan error, 1)
+	a.network.onConnect = func(ctx context.Context, _ cni.Endpoint) error {
+		if err := cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return ctx.Err()
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if cmd.Wait() == nil {
+		t.Error("the killed ADD succeeded")
+	}
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the agent did not notice")
 	}
 	p.do("DEL").wantOK(t)
 	a.wantNothing(t)

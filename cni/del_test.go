@@ -1,6 +1,7 @@
 package cni_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/vishvananda/netlink"
+
+	"github.com/signet-cni/signet/cni"
 )
 
 // DEL succeeds whatever is gone already, and leaves nothing.
@@ -108,6 +111,25 @@ func TestGC(t *testing.T) {
 	}
 	keep.extra = nil
 	keep.do("GC").wantOK(t) // nothing is valid
+	a.wantNothing(t)
+}
+
+// GC must not take what an ADD that was under way has attached meanwhile.
+func TestGCDuringAdd(t *testing.T) {
+	a := startAgent(t, "198.18.1.0/24")
+	p, gc := newPod(t, a, "busy"), newPod(t, a, "gc")
+	collected := make(chan outcome, 1)
+	a.network.onConnect = func(context.Context, cni.Endpoint) error {
+		go func() { collected <- gc.do("GC") }()
+		time.Sleep(300 * time.Millisecond) // GC has arrived, and waits
+		return nil
+	}
+	p.add(t)
+	(<-collected).wantOK(t)
+	if err := p.podToHost(); err != nil || len(a.manager.Endpoints()) != 1 {
+		t.Errorf("%v, endpoints %v", err, a.manager.Endpoints())
+	}
+	p.do("DEL").wantOK(t)
 	a.wantNothing(t)
 }
 

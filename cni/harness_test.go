@@ -26,7 +26,7 @@ type recorder struct {
 	mu           sync.Mutex
 	connected    map[string]cni.Endpoint // by host interface
 	readyErr     error
-	onConnect    func(cni.Endpoint) error
+	onConnect    func(context.Context, cni.Endpoint) error
 	onDisconnect func(cni.Endpoint) error
 	checkErr     error
 }
@@ -37,12 +37,12 @@ func (r *recorder) Ready() error {
 	return r.readyErr
 }
 
-func (r *recorder) Connect(_ context.Context, ep cni.Endpoint) error {
+func (r *recorder) Connect(ctx context.Context, ep cni.Endpoint) error {
 	r.mu.Lock()
 	r.connected[ep.HostIfName] = ep // a failing Connect, too, leaves things behind
 	r.mu.Unlock()
 	if r.onConnect != nil {
-		return r.onConnect(ep)
+		return r.onConnect(ctx, ep)
 	}
 	return nil
 }

@@ -79,15 +79,21 @@ func (p *pod) conf(prev string) string {
 	return string(data)
 }
 
-// call runs the plugin with a configuration.
-func (p *pod) call(command, conf string) outcome {
-	cmd := exec.Command(pluginBin)
+// command prepares a call of the plugin.
+func (p *pod) command(command, conf string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
+	cmd = exec.Command(pluginBin)
 	cmd.Env = append([]string{
 		"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + p.id, "CNI_NETNS=" + p.netns.Path(), "CNI_IFNAME=eth0",
 		"CNI_ARGS=" + p.args, "CNI_PATH=/opt/cni/bin",
 	}, p.env...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(conf), &stdout, &stderr
+	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(conf), stdout, stderr
+	return cmd, stdout, stderr
+}
+
+// call runs the plugin with a configuration.
+func (p *pod) call(command, conf string) outcome {
+	cmd, stdout, stderr := p.command(command, conf)
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

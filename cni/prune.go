@@ -75,6 +75,12 @@ func (m *Manager) pruneOne(ctx context.Context, key wire.Key) error {
 	if err != nil || !stale {
 		return err
 	}
+	if e, known := m.get(key); known && e.phase == reserved {
+		// A killed ADD may have left its interface.
+		if err := veth.Delete(key.HostIfName()); err != nil {
+			return err
+		}
+	}
 	return m.drop(ctx, key)
 }
 
@@ -99,9 +105,28 @@ func (m *Manager) collect(ctx context.Context, valid []wire.Key) error {
 	}
 	var err error
 	for _, e := range m.snapshot() {
-		if key := keyOf(e.ep); !keep[key] {
-			err = errors.Join(err, m.remove(ctx, key))
+		if !keep[keyOf(e.ep)] {
+			err = errors.Join(err, m.collectOne(ctx, e))
 		}
 	}
 	return errors.Join(err, m.Prune(ctx))
+}
+
+// collectOne removes what GC saw, unless an ADD was under way then and has
+// succeeded since: the list of valid interfaces is older than that.
+func (m *Manager) collectOne(ctx context.Context, seen entry) error {
+	key := keyOf(seen.ep)
+	unlock, err := m.locks.lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	e, known := m.get(key)
+	if !known || e.phase == attached && seen.phase != attached {
+		return nil
+	}
+	if err := veth.Delete(key.HostIfName()); err != nil {
+		return err
+	}
+	return m.drop(ctx, key)
 }

@@ -1,6 +1,7 @@
 package cni_test
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"os"
@@ -58,11 +59,11 @@ var failures = []failure{
 		return block(t, filepath.Join(a.dir, "endpoints"))
 	}},
 	{name: "connect", code: 11, words: "no identity", inject: func(_ *testing.T, a *agent, _ *pod) func() {
-		a.network.onConnect = func(cni.Endpoint) error { return errors.New("no identity") }
+		a.network.onConnect = func(context.Context, cni.Endpoint) error { return errors.New("no identity") }
 		return func() { a.network.onConnect = nil }
 	}},
 	{name: "connect, and the first disconnect", code: 11, words: "no identity", inject: func(_ *testing.T, a *agent, _ *pod) func() {
-		a.network.onConnect = func(cni.Endpoint) error { return errors.New("no identity") }
+		a.network.onConnect = func(context.Context, cni.Endpoint) error { return errors.New("no identity") }
 		calls := 0
 		a.network.onDisconnect = func(cni.Endpoint) error {
 			if calls++; calls == 1 {
@@ -74,7 +75,7 @@ var failures = []failure{
 	}},
 	{name: "agent dies in connect", code: 999, words: "roll back", restart: true, inject: func(_ *testing.T, a *agent, _ *pod) func() {
 		dead := make(chan struct{})
-		a.network.onConnect = func(cni.Endpoint) error {
+		a.network.onConnect = func(context.Context, cni.Endpoint) error {
 			go func() { a.stop(); close(dead) }()
 			<-dead // longer than Serve waits
 			return errors.New("killed")

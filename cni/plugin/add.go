@@ -65,7 +65,7 @@ func (a attachment) add(ctx context.Context) (wire.Lease, error) {
 		if veth.VerifyPod(a.plan(lease), a.netns) == nil {
 			return lease, a.connect(ctx, lease, lease.HostIfIndex)
 		}
-		if err := remove(a.agent, a.key); err != nil {
+		if err := remove(ctx, a.agent, a.key); err != nil {
 			return lease, fmt.Errorf("remove a damaged attachment: %w", err)
 		}
 		if lease, err = a.agent.allocate(ctx, a.key, a.request); err != nil {
@@ -73,7 +73,7 @@ func (a attachment) add(ctx context.Context) (wire.Lease, error) {
 		}
 	}
 	if err := a.build(ctx, lease); err != nil {
-		if undo := remove(a.agent, a.key); undo != nil {
+		if undo := remove(ctx, a.agent, a.key); undo != nil {
 			return lease, fmt.Errorf("%w (and roll back: %v)", err, undo)
 		}
 		return lease, err
@@ -120,11 +120,11 @@ func planOf(key wire.Key, lease wire.Lease) veth.Plan {
 
 // remove undoes an ADD, whatever is left of it: the interface pair first, so
 // that the address is free of it when the agent hands it out again.
-func remove(agent *client, key wire.Key) error {
+func remove(ctx context.Context, agent *client, key wire.Key) error {
 	if err := veth.Delete(key.HostIfName()); err != nil {
 		return err
 	}
-	return agent.remove(context.Background(), key)
+	return agent.remove(ctx, key)
 }
 
 func (a attachment) result(lease wire.Lease) *current.Result {

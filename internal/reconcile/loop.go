@@ -14,7 +14,7 @@ import (
 // ErrStopped is what Sync returns if the loop ended before it got to it.
 var ErrStopped = errors.New("the loop has stopped")
 
-// Config of a loop. Do is required.
+// Config of a loop. Do and Log are required.
 type Config struct {
 	Name string // for the log
 	// Do brings what is into line with what should be. It takes its own

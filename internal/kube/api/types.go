@@ -60,7 +60,7 @@ type Identity struct {
 // IdentitySpec is a set of labels, as identity.Set defines it.
 type IdentitySpec struct {
 	Namespace       string            `json:"namespace"`
-	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
+	NamespaceLabels map[string]string `json:"namespaceLabels"`
 	PodLabels       map[string]string `json:"podLabels,omitempty"`
 	// Dropped are the globs over label keys that took labels out of PodLabels.
 	Dropped []string `json:"dropped,omitempty"`
