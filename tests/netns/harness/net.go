@@ -119,3 +119,17 @@ func (n *Namespace) Neighbours() string {
 	slices.Sort(lines)
 	return strings.Join(lines, ", ")
 }
+
+// SetLink sets a device of the namespace up or down.
+func (n *Namespace) SetLink(name string, up bool) error {
+	return n.Try(func() error {
+		if up {
+			return linkUp(name)
+		}
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", name, err)
+		}
+		return netlink.LinkSetDown(link)
+	})
+}
