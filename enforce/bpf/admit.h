@@ -126,6 +126,14 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
 	return REASON_NONE;
 }
 
+/* Lets a packet that opens a connection follow the flow which an earlier hook
+ * opened for it: opened again here, it would forget its service and its way. */
+static __always_inline void expect_opened(struct context *c, struct flow *flow, bool low)
+{
+	if (flow && !(flow->flags & FLOW_SERVICE) && opened_by_source(flow, low))
+		c->opening = 0;
+}
+
 /* Like follow, for a packet that the far node vouches to be an answer: this
  * node must have opened the flow, towards that node. */
 static __noinline int follow_vouched(struct context *c, struct flow *flow, bool low)

@@ -38,8 +38,12 @@ static __always_inline int find_peer(struct context *c)
 static __noinline int admit_to_overlay(struct __sk_buff *skb, struct context *c)
 {
 	bool low = flow_key_of(c);
-	int reason = follow(c, flow_live(&c->key), low);
+	struct flow *flow = flow_live(&c->key);
+	int reason;
 
+	if (c->src_identity > IDENTITY_MAX_RESERVED) /* it passed from_pod */
+		expect_opened(c, flow, low);
+	reason = follow(c, flow, low);
 	if (reason == REASON_NONE && c->path == PATH_TUNNEL)
 		return REASON_NONE;
 	if (reason != REASON_NONE && reason != FLOW_NONE)
