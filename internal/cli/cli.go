@@ -163,7 +163,10 @@ func (a *app) print(line string) error {
 	return err
 }
 
+// complaint begins every line of complain.
+const complaint = "signet: "
+
 // complain tells the user in one line.
 func (a *app) complain(text string) {
-	_, _ = fmt.Fprintln(a.env.Stderr, "signet: "+table.Clean(text)) // nowhere else to tell
+	_, _ = fmt.Fprintln(a.env.Stderr, complaint+table.Clean(text)) // nowhere else to tell
 }
