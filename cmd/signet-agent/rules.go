@@ -22,11 +22,12 @@ type rules struct {
 	agent    *agent
 	registry *identity.Registry
 
-	mu       sync.Mutex // one sync at a time; guards what follows
-	joining  map[netip.Addr]kube.Pod
-	compiled policy.Result
-	sets     map[identity.ID]identity.Set // what compiled knows
-	policies int
+	mu        sync.Mutex // one sync at a time; guards what follows
+	joining   map[netip.Addr]kube.Pod
+	published map[identity.ID]identity.Set // as last watched
+	compiled  policy.Result
+	sets      map[identity.ID]identity.Set // what compiled knows
+	policies  int
 }
 
 func newRules(a *agent, registry *identity.Registry) *rules {
@@ -59,13 +60,13 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	policies, _ := r.agent.watcher.Policies()
 	m := member{endpoint: ep, pod: pod}
 	if m.id, err = r.resolve(ctx, pod, policies); err != nil {
 		return err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.joining[ep.Addr] = pod
 	if _, known := r.sets[m.id]; known {
 		return r.setEndpoint(m)
@@ -127,8 +128,9 @@ func (r *rules) identify(ctx context.Context, policies []policy.Policy) ([]membe
 	return members, errors.Join(errs...)
 }
 
-// learn takes in what the cluster published, and forgets what it no longer
-// has unless an endpoint here uses it.
+// learn takes in what the cluster published, and forgets what it published no
+// longer: an endpoint here that needs it publishes it again. What this node
+// allocated and has not seen in the watch yet stays.
 func (r *rules) learn() {
 	published, _ := r.agent.watcher.Identities()
 	for id, set := range published {
@@ -136,20 +138,12 @@ func (r *rules) learn() {
 			r.agent.log.Warn("identity refused", "identity", id.String(), "error", err)
 		}
 	}
-	used := r.used()
-	for id := range r.registry.All() {
-		if _, ok := published[id]; !ok && !used[id] {
+	for id := range r.published {
+		if _, ok := published[id]; !ok {
 			r.registry.Forget(id)
 		}
 	}
-}
-
-func (r *rules) used() map[identity.ID]bool {
-	used := map[identity.ID]bool{}
-	for _, ep := range r.agent.datapath.Endpoints() {
-		used[ep.Identity] = true
-	}
-	return used
+	r.published = published
 }
 
 // apply compiles and puts in force, then lets endpoints take their numbers.
