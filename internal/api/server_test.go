@@ -85,8 +85,11 @@ func TestNothingElseIsServed(t *testing.T) {
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) },
 	}}
 	for _, request := range []struct{ method, path string }{
-		{http.MethodGet, "/"}, {http.MethodGet, "/v2/status"}, {http.MethodPost, "/v1/status"},
-		{http.MethodGet, "/v1/flows?policy=x"}, {http.MethodDelete, "/v1/endpoints"},
+		{http.MethodGet, "/"},
+		{http.MethodGet, "/v2/status"},
+		{http.MethodPost, "/v1/status"},
+		{http.MethodGet, "/v1/flows?policy=x"},
+		{http.MethodDelete, "/v1/endpoints"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), request.method, "http://signet"+request.path, nil)
 		if err != nil {

@@ -197,6 +197,7 @@ func vip(named bool) api.End { return end(named, "10.244.1.2", "vip", "vip", 80,
 func security(named bool) api.End {
 	return end(named, "10.244.2.2", "security", "security", 40001, 1002)
 }
+
 func backend(named bool) api.End { return end(named, "10.244.2.3", "backend", "backend", 40002, 1003) }
 
 // unknownVIP is how the sending node sees vip.

@@ -63,8 +63,12 @@ func TestGoldenPartial(t *testing.T) {
 func TestLocal(t *testing.T) {
 	path := serve(t, workerOne())
 	for _, args := range [][]string{
-		{"status", "--socket", path}, {"status", "--local", "--socket", path}, {"status", "-q", "--socket", path},
-		{"endpoint", "list", "--socket", path}, {"identity", "list", "--socket", path}, {"flows", "--socket", path},
+		{"status", "--socket", path},
+		{"status", "--local", "--socket", path},
+		{"status", "-q", "--socket", path},
+		{"endpoint", "list", "--socket", path},
+		{"identity", "list", "--socket", path},
+		{"flows", "--socket", path},
 	} {
 		if got := run(t, nil, args...); got.code != 0 || got.stderr != "" {
 			t.Errorf("%s: %s", args, got)

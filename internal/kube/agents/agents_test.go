@@ -52,7 +52,8 @@ func TestAgents(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []agents.Agent{
-		{Node: "a", Pod: "one"}, {Node: "b", Pod: "two"},
+		{Node: "a", Pod: "one"},
+		{Node: "b", Pod: "two"},
 		{Node: "c", Pod: "three", Problem: `its agent does not run (pod three is Running, agent: CrashLoopBackOff): ` +
 			`see "kubectl -n kube-system describe pod three"`},
 		{Node: "d", Problem: `the node has no agent pod: see "kubectl -n kube-system describe daemonset signet"`},
