@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// firstPause is how long the flows of the first node wait for those of
-	// the others; pause is the same later. Within it flows are put in order.
+	// firstPause is how long the first flows wait for those of nodes that take
+	// longer to answer; pause is the same later. Within it flows are put in
+	// order.
 	firstPause = time.Second
 	pause      = 250 * time.Millisecond
 )
