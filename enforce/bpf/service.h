@@ -74,7 +74,7 @@ static __noinline int untranslate_source(struct __sk_buff *skb, struct context *
 		.addr_offset = offsetof(struct ipv4, src), .port_offset = 0,
 	};
 
-	if (!c->translated || !c->reply || c->related)
+	if (!c->to_client || c->related)
 		return REASON_NONE;
 	return rewrite_end(skb, c, &r);
 }

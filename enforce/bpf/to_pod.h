@@ -76,7 +76,7 @@ static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
 		return reason;
 	remember_fragment(c);
 	if (answers(skb, c, flow, low)) {
-		flow_use(c, flow, true);
+		flow_use(c, flow, low, true);
 		return REASON_NONE;
 	}
 	/* What left by the tunnel is not answered past it. */

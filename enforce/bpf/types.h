@@ -152,6 +152,8 @@ enum flow_flags {
 	FLOW_SERVICE = 16,   /* not a flow: nat_addr:nat_port is the chosen backend */
 	FLOW_CLOSING = 32,   /* FIN or RST was seen */
 	FLOW_ANSWERED = 64,  /* the responder sent something */
+	FLOW_CROSSED = 128,  /* sent by this node too, before the far end opened it;
+			      * FLOW_TRANSLATED is then about this node's end */
 };
 
 /* How the far end is reached from this node. */
@@ -311,7 +313,8 @@ struct context {
 	__u8 quoted_protocol;
 	__u8 kept_flags; /* of the flow that the packet opens anew */
 	__u8 stale;      /* a flow of its sender exists, but must be judged anew */
-	__u8 pad[5];
+	__u8 to_client;  /* the receiver is who asked for nat_addr:nat_port */
+	__u8 pad[4];
 	struct flow flow; /* scratch of the flow table's writer */
 };
 

@@ -98,7 +98,8 @@ type bpfContext struct {
 	QuotedProtocol uint8
 	KeptFlags      uint8
 	Stale          uint8
-	Pad            [5]uint8
+	ToClient       uint8
+	Pad            [4]uint8
 	Flow           bpfFlow
 }
 
@@ -176,6 +177,7 @@ const (
 	bpfFlowFlagsFLOW_SERVICE    bpfFlowFlags = 16
 	bpfFlowFlagsFLOW_CLOSING    bpfFlowFlags = 32
 	bpfFlowFlagsFLOW_ANSWERED   bpfFlowFlags = 64
+	bpfFlowFlagsFLOW_CROSSED    bpfFlowFlags = 128
 )
 
 type bpfFlowKey struct {
