@@ -80,8 +80,9 @@ struct rule_key {
 };
 
 struct rule_cidr_key {
-	__u32 prefix_len; /* 64 + 0 to 128 */
+	__u32 prefix_len; /* 96 + 0 to 128 */
 	__u8 rule_set[8]; /* native order */
+	__u8 family[4];   /* 4 or 6, then zeroes: ::/0 holds no IPv4 address */
 	__u8 addr[16];
 };
 
@@ -323,7 +324,7 @@ _Static_assert(sizeof(struct endpoint) == 24, "endpoint");
 _Static_assert(sizeof(struct location) == 16, "location");
 _Static_assert(sizeof(struct prefix_key) == 20, "prefix_key");
 _Static_assert(sizeof(struct side) == 32, "side");
-_Static_assert(sizeof(struct rule_cidr_key) == 28, "rule_cidr_key");
+_Static_assert(sizeof(struct rule_cidr_key) == 32, "rule_cidr_key");
 _Static_assert(sizeof(struct ports) == 16, "ports");
 _Static_assert(sizeof(struct chunk_key) == 16, "chunk_key");
 _Static_assert(sizeof(struct name_key) == 24, "name_key");

@@ -314,6 +314,7 @@ type bpfRuleCidrKey struct {
 	_         structs.HostLayout
 	PrefixLen uint32
 	RuleSet   [8]uint8
+	Family    [4]uint8
 	Addr      [16]uint8
 }
 
