@@ -50,7 +50,9 @@ func (m *Manager) condemn(b badState) error {
 
 // Prune removes the endpoints whose host interface is gone, reservations that
 // nobody came back for, and addresses that belong to no endpoint. The agent
-// calls it from time to time: a DEL that found no agent leaves such behind.
+// calls it from time to time: a DEL that found no agent leaves such behind. It
+// does not wait for interfaces that are being attached or removed: the next
+// call sees to them.
 func (m *Manager) Prune(ctx context.Context) error {
 	keys, err := m.ipam.owners()
 	if err != nil {
@@ -66,14 +68,17 @@ func (m *Manager) Prune(ctx context.Context) error {
 }
 
 func (m *Manager) pruneOne(ctx context.Context, key wire.Key) error {
-	unlock, err := m.locks.lock(ctx, key)
-	if err != nil {
-		return err
+	unlock, ok := m.locks.tryLock(key)
+	if !ok {
+		return nil
 	}
 	defer unlock()
 	stale, err := m.stale(key)
 	if err != nil || !stale {
 		return err
+	}
+	if e, known := m.get(key); known && e.phase == reserved {
+		return m.clear(ctx, key) // a killed ADD may have left its interface
 	}
 	return m.drop(ctx, key)
 }
@@ -99,9 +104,25 @@ func (m *Manager) collect(ctx context.Context, valid []wire.Key) error {
 	}
 	var err error
 	for _, e := range m.snapshot() {
-		if key := keyOf(e.ep); !keep[key] {
-			err = errors.Join(err, m.remove(ctx, key))
+		if !keep[keyOf(e.ep)] {
+			err = errors.Join(err, m.collectOne(ctx, e))
 		}
 	}
 	return errors.Join(err, m.Prune(ctx))
+}
+
+// collectOne removes what GC saw, unless an ADD was under way then and has
+// succeeded since: the list of valid interfaces is older than that.
+func (m *Manager) collectOne(ctx context.Context, seen entry) error {
+	key := keyOf(seen.ep)
+	unlock, err := m.locks.lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	e, known := m.get(key)
+	if !known || e.phase == attached && seen.phase != attached {
+		return nil
+	}
+	return m.clear(ctx, key)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/signet-cni/signet/cni/internal/wire"
+	"github.com/signet-cni/signet/internal/unixsocket"
 )
 
 // shutdownTime is how long requests in flight may take once Serve is to end.
@@ -29,8 +30,15 @@ func NewServer(m *Manager, log *slog.Logger) *Server {
 	return &Server{manager: m, log: log}
 }
 
+// Listen opens the socket on which the plugin finds the agent; see
+// unixsocket.Listen.
+func Listen(path string, log *slog.Logger) (net.Listener, error) {
+	return unixsocket.Listen(path, log)
+}
+
 // Serve answers requests from l, which Listen made, until ctx ends; requests
-// in flight then get 5 s more. It returns nil if ctx ended it.
+// in flight then get 5 s more. It returns nil if ctx ended it and all of them
+// were answered, and context.DeadlineExceeded if some were cut off.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           s.handler(),

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -30,6 +31,9 @@ func add(args *skel.CmdArgs) error {
 	key, err := keyOf(args)
 	if err != nil {
 		return err
+	}
+	if len(conf.PrevResult) > 0 {
+		return types.NewError(types.ErrInvalidNetworkConfig, "signet must be the first plugin of the network configuration", "")
 	}
 	pod, err := parsePod(args.Args)
 	if err != nil {
@@ -65,7 +69,7 @@ func (a attachment) add(ctx context.Context) (wire.Lease, error) {
 		if veth.VerifyPod(a.plan(lease), a.netns) == nil {
 			return lease, a.connect(ctx, lease, lease.HostIfIndex)
 		}
-		if err := remove(a.agent, a.key); err != nil {
+		if err := remove(ctx, a.agent, a.key); err != nil {
 			return lease, fmt.Errorf("remove a damaged attachment: %w", err)
 		}
 		if lease, err = a.agent.allocate(ctx, a.key, a.request); err != nil {
@@ -73,12 +77,22 @@ func (a attachment) add(ctx context.Context) (wire.Lease, error) {
 		}
 	}
 	if err := a.build(ctx, lease); err != nil {
-		if undo := remove(a.agent, a.key); undo != nil {
-			return lease, fmt.Errorf("%w (and roll back: %v)", err, undo)
+		if undo := remove(ctx, a.agent, a.key); undo != nil {
+			return lease, withUndo(err, undo)
 		}
 		return lease, err
 	}
 	return lease, nil
+}
+
+// withUndo adds to err, and keeps its CNI code, that the clean-up failed too.
+func withUndo(err, undo error) error {
+	code := types.ErrInternal
+	var e *types.Error
+	if errors.As(err, &e) {
+		code = e.Code
+	}
+	return types.NewError(code, err.Error(), "roll back: "+undo.Error())
 }
 
 // build makes the interface pair of a fresh lease and connects it. A pair that
@@ -120,11 +134,11 @@ func planOf(key wire.Key, lease wire.Lease) veth.Plan {
 
 // remove undoes an ADD, whatever is left of it: the interface pair first, so
 // that the address is free of it when the agent hands it out again.
-func remove(agent *client, key wire.Key) error {
+func remove(ctx context.Context, agent *client, key wire.Key) error {
 	if err := veth.Delete(key.HostIfName()); err != nil {
 		return err
 	}
-	return agent.remove(context.Background(), key)
+	return agent.remove(ctx, key)
 }
 
 func (a attachment) result(lease wire.Lease) *current.Result {

@@ -103,7 +103,11 @@ func call[T wire.Message](ctx context.Context, c *client, patience time.Duration
 		if !errors.Is(err, errAbsent) || time.Now().Add(pause).After(deadline) {
 			return answer, err
 		}
-		time.Sleep(pause)
+		select {
+		case <-ctx.Done():
+			return answer, ctx.Err()
+		case <-time.After(pause):
+		}
 	}
 }
 

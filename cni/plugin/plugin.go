@@ -56,7 +56,7 @@ func del(args *skel.CmdArgs) error {
 	if err != nil {
 		return err
 	}
-	err = remove(agent, key)
+	err = remove(context.Background(), agent, key)
 	if errors.Is(err, errAbsent) {
 		// The interface is gone. The agent finds that out when it starts.
 		return nil

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "events.h"
+#include "hairpin.h"
 #include "service.h"
 #include "wire.h"
 
@@ -16,15 +17,16 @@ static __always_inline struct endpoint *endpoint_at(const struct addr *a)
  * gives answers their service address. */
 static __noinline int deliver_to_pod(struct __sk_buff *skb, struct context *c, struct endpoint *ep)
 {
+	bool shaped = ep->flags & ENDPOINT_SHAPED && !to_itself(c);
 	__u8 macs[2 * ETH_ALEN];
 
-	if (!(ep->flags & ENDPOINT_SHAPED) && untranslate_source(skb, c))
+	if (!shaped && (untranslate_source(skb, c) || hide_own_address(skb, c)))
 		return drop(skb, c, REASON_TRANSLATION_FAILED);
 	__builtin_memcpy(macs, ep->mac, ETH_ALEN);
 	__builtin_memcpy(macs + ETH_ALEN, ep->host_mac, ETH_ALEN);
 	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
 		return drop(skb, c, REASON_TRANSLATION_FAILED);
-	if (ep->flags & ENDPOINT_SHAPED)
+	if (shaped)
 		return bpf_redirect(ep->ifindex, 0);
 	return bpf_redirect_peer(ep->ifindex, 0);
 }

@@ -73,13 +73,27 @@ static __noinline int admit_from_pod(struct __sk_buff *skb, struct context *c)
 	return reason == FLOW_NONE ? open_from_pod(skb, c) : reason;
 }
 
-/* Sends an admitted packet its way. A shaped pod's packets take the host
- * stack, whose queueing disciplines see nothing that a redirect took away. */
+/* A shaped pod's packets take the host stack, whose queueing disciplines see
+ * nothing that a redirect took away. The stack has a route into the tunnel for
+ * pods only: what goes to another node itself must not be left to it. */
+static __always_inline bool takes_stack(struct context *c, bool shaped)
+{
+	struct location *l;
+
+	if (!shaped || c->path == PATH_STACK)
+		return c->path == PATH_STACK;
+	if (c->path == PATH_LOCAL)
+		return !to_itself(c);
+	l = locate(&c->dst);
+	return l && l->kind == LOCATION_REMOTE_PODS;
+}
+
+/* Sends an admitted packet its way. */
 static __always_inline int send_from_pod(struct __sk_buff *skb, struct context *c, bool shaped)
 {
 	struct endpoint *ep;
 
-	if (shaped || c->path == PATH_STACK)
+	if (takes_stack(c, shaped))
 		return ACTION_NEXT;
 	if (c->path == PATH_TUNNEL)
 		return deliver_to_tunnel(skb, c);
@@ -109,7 +123,9 @@ int from_pod(struct __sk_buff *skb)
 	if (reason || !ep)
 		return drop(skb, c, reason);
 	remember_fragment(c);
-	reason = to_backend(skb, c);
+	reason = from_gateway(skb, c);
+	if (!reason)
+		reason = to_backend(skb, c);
 	if (!reason)
 		reason = admit_from_pod(skb, c);
 	if (reason)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"strconv"
 )
 
 // digest is the SHA-256 of what a number in a Table stands for.
@@ -39,8 +40,8 @@ func assignNumbers(digests []digest, least uint64, short shorten) map[digest]uin
 	taken := make(map[uint64]bool, len(digests))
 	for _, d := range slices.Compact(digests) {
 		number := short(d)
-		for salt := byte(1); number < least || taken[number]; salt++ {
-			number = short(digestOf("salt", string(d[:]), string(salt)))
+		for salt := 1; number < least || taken[number]; salt++ {
+			number = short(digestOf("salt", string(d[:]), strconv.Itoa(salt)))
 		}
 		numbers[d], taken[number] = number, true
 	}

@@ -69,9 +69,9 @@ func normalisePeer(namespace string, p Peer) (*peer, error) {
 // normaliseBlock leaves out exceptions that take nothing away. It returns a
 // reason if one of them takes everything.
 func normaliseBlock(block IPBlock) (*peer, error) {
-	n := &peer{scope: scopeBlock, cidr: block.CIDR.Masked()}
+	n := &peer{scope: scopeBlock, cidr: unmapped(block.CIDR)}
 	for _, except := range block.Except {
-		except = except.Masked()
+		except = unmapped(except)
 		if !except.IsValid() {
 			return nil, fmt.Errorf("ipBlock %s with an exception that is no prefix", block.CIDR)
 		}
@@ -90,6 +90,15 @@ func normaliseBlock(block IPBlock) (*peer, error) {
 	}
 	n.key = fmt.Sprintf("block %s except %s", n.cidr, strings.Join(parts, ","))
 	return n, nil
+}
+
+// unmapped gives a prefix without host bits, one over IPv4-mapped IPv6 addresses
+// as the IPv4 prefix that the API takes it for.
+func unmapped(prefix netip.Prefix) netip.Prefix {
+	if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
+		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+	}
+	return prefix.Masked()
 }
 
 // addPort adds a port of a policy to a set that is not in normal form. It

@@ -38,8 +38,7 @@ func (c Changes) Empty() bool {
 
 // Configure makes the device match want by writing the differences; Changes
 // holds what was written, also if an error ended it half-way. Calling it again
-// continues. The device must exist: after an error that says it does not, call
-// Ensure again.
+// continues. ErrNoDevice means that the device was removed: call Ensure again.
 //
 // The order keeps pod traffic closed at every step. The route that refuses
 // comes before everything, and the one into the tunnel last, when the device
@@ -83,12 +82,19 @@ func (w Desired) check() error {
 	case !w.Address.Is4():
 		return fmt.Errorf("configure: node address %s is not IPv4", w.Address)
 	}
-	seen := map[wgtypes.Key]bool{w.PrivateKey.PublicKey(): true}
+	keys := map[wgtypes.Key]bool{{}: true, w.PrivateKey.PublicKey(): true}
+	allowed := map[netip.Prefix]bool{}
 	for _, p := range w.Peers {
-		if p.PublicKey == (wgtypes.Key{}) || seen[p.PublicKey] || !p.Endpoint.IsValid() || len(p.AllowedIPs) == 0 {
-			return fmt.Errorf("configure: peer %s has no key or endpoint of its own, or no prefix", p.Name)
+		if keys[p.PublicKey] || !p.Endpoint.IsValid() || len(p.AllowedIPs) == 0 {
+			return fmt.Errorf("configure: peer %s lacks a key of its own, an endpoint or a prefix", p.Name)
 		}
-		seen[p.PublicKey] = true
+		keys[p.PublicKey] = true
+		for _, prefix := range p.AllowedIPs {
+			if allowed[prefix] {
+				return fmt.Errorf("configure: two peers share %s, one of them is %s", prefix, p.Name)
+			}
+			allowed[prefix] = true
+		}
 	}
 	return nil
 }

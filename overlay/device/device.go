@@ -30,8 +30,11 @@ const (
 	Userspace Kind = "userspace"
 )
 
-// ErrNoKernel says that this kernel has no WireGuard.
-var ErrNoKernel = errors.New("the kernel has no WireGuard")
+// Errors on which a caller branches.
+var (
+	ErrNoKernel = errors.New("the kernel has no WireGuard")
+	ErrNoDevice = errors.New("no such device")
+)
 
 // pollInterval is how often Ensure looks for the userspace device.
 const pollInterval = 100 * time.Millisecond
@@ -85,7 +88,7 @@ func Open(name string, mtu int) (Kind, error) {
 		return "", err
 	}
 	kind, err := kindOf(name)
-	if err == nil || !isNotFound(err) {
+	if !errors.Is(err, ErrNoDevice) {
 		return kind, err
 	}
 	err = netlink.LinkAdd(&netlink.Wireguard{LinkAttrs: netlink.LinkAttrs{Name: name, MTU: mtu}})
@@ -145,15 +148,14 @@ func query(name string) (*wgtypes.Device, error) {
 
 func findLink(name string) (netlink.Link, error) {
 	link, err := retry(func() (netlink.Link, error) { return netlink.LinkByName(name) })
+	var notFound netlink.LinkNotFoundError
+	if errors.As(err, &notFound) {
+		return nil, fmt.Errorf("find device %s: %w", name, ErrNoDevice)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("find device %s: %w", name, err)
 	}
 	return link, nil
-}
-
-func isNotFound(err error) bool {
-	var notFound netlink.LinkNotFoundError
-	return errors.As(err, &notFound)
 }
 
 // dumpAttempts bounds retry.

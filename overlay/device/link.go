@@ -74,6 +74,9 @@ func setUp(link netlink.Link) ([]string, error) {
 // scope, and removes any other IPv4 address. Masquerading asks the outgoing
 // device for its address; without this one (or with one of smaller scope) it
 // would take that of some other device, which the receiving node refuses.
+//
+// The price: a host process that picks its multicast device by the node's
+// address, instead of by name or index, now gets this device.
 func setAddress(link netlink.Link, address netip.Addr) (changed []string, err error) {
 	have, err := retry(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_V4) })
 	if err != nil {

@@ -1,4 +1,6 @@
-package cni
+// Package unixsocket opens unix sockets that only root and the process's own
+// user can reach, from the first instant.
+package unixsocket
 
 import (
 	"errors"
@@ -11,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen opens the agent's unix socket. It is bound inside a private
-// directory and then moved to path, so it has mode 0600 from the first
-// instant at which anybody can reach it, and replaces what an earlier agent
-// left. Closing the listener leaves the file; a plugin that finds it dead
-// waits for the next agent. Connections of other users than root and the
-// agent's own are closed at once.
+// Listen opens a unix socket. It is bound inside a private directory and then
+// moved to path, so it has mode 0600 from the first instant at which anybody
+// can reach it, and replaces what an earlier process left. Closing the
+// listener leaves the file; a client that finds it dead can wait for the next
+// process. Connections of other users than root and the process's own are
+// closed at once.
 func Listen(path string, log *slog.Logger) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -34,7 +36,7 @@ func Listen(path string, log *slog.Logger) (net.Listener, error) {
 		}
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	return &rootListener{UnixListener: l, log: log}, nil
+	return &rootListener{UnixListener: l, path: path, log: log}, nil
 }
 
 func listenIn(private, path string) (*net.UnixListener, error) {
@@ -50,10 +52,11 @@ func listenIn(private, path string) (*net.UnixListener, error) {
 // rootListener refuses other users, should the socket's mode ever let them in.
 type rootListener struct {
 	*net.UnixListener
-	log *slog.Logger
+	path string
+	log  *slog.Logger
 }
 
-// Accept returns the next connection of root or of the agent's own user.
+// Accept returns the next connection of root or of this process's own user.
 func (l *rootListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.AcceptUnix()
@@ -64,7 +67,7 @@ func (l *rootListener) Accept() (net.Conn, error) {
 		if err == nil && trusted(uid) {
 			return conn, nil
 		}
-		l.log.Warn("refused a connection to the CNI socket", "uid", uid, "err", err)
+		l.log.Warn("refused a connection", "socket", l.path, "uid", uid, "err", err)
 		_ = conn.Close() // nothing was exchanged
 	}
 }

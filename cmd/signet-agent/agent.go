@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/signet-cni/signet/cni"
+	"github.com/signet-cni/signet/enforce/datapath"
+	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/internal/kube"
+	"github.com/signet-cni/signet/overlay/keys"
+)
+
+// agent holds the parts. Each loop owns what it keeps up to date and only
+// reads the rest; data flows from the watcher to the kernel.
+type agent struct {
+	cfg      config
+	log      *slog.Logger
+	status   *status
+	client   *kube.Client
+	watcher  *kube.Watcher
+	datapath *datapath.Datapath
+	reporter *kube.Reporter
+	tunnel   *tunnel
+	rules    *rules
+	pods     *cni.Manager
+	loops    *loops
+}
+
+// runAgent brings the parts up in the order in which they need each other. An
+// error leaves the agent unready and, on a node that never had Signet, the
+// pods closed; what an earlier agent left in the kernel stays in force.
+func runAgent(ctx context.Context, cfg config, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	a := &agent{cfg: cfg, log: log}
+	a.status = newStatus(a)
+	a.loops = newLoops(a)
+	served, err := a.serveAPI(ctx)
+	if err != nil {
+		cancel()
+		return err
+	}
+	if err = a.start(ctx); err == nil {
+		a.status.started()
+		err = a.serve(ctx)
+	}
+	cancel()
+	return errors.Join(err, <-served)
+}
+
+// start takes over or creates everything that the loops keep up to date.
+func (a *agent) start(ctx context.Context) error {
+	if err := preflight(a.cfg); err != nil {
+		return err
+	}
+	if err := a.watch(ctx); err != nil {
+		return err
+	}
+	key, created, err := keys.LoadOrCreate(a.cfg.keyPath)
+	if err != nil {
+		return err
+	}
+	a.log.Info("WireGuard key", "public", key.PublicKey().String(), "created", created)
+	a.tunnel = newTunnel(a, key)
+	if err := a.tunnel.open(ctx); err != nil {
+		return fmt.Errorf("tunnel: %w", err)
+	}
+	if err := a.openDatapath(); err != nil {
+		return fmt.Errorf("datapath: %w", err)
+	}
+	return a.openPods(ctx)
+}
+
+// watch connects to the API and waits for the first list of everything.
+func (a *agent) watch(ctx context.Context) error {
+	client, err := kube.Connect(a.cfg.kubeconfig, a.cfg.nodeName, a.log)
+	if err != nil {
+		return err
+	}
+	a.client = client
+	a.reporter = kube.NewReporter(client)
+	a.watcher, err = kube.NewWatcher(client, kube.Config{Changed: a.loops.changed, Prefix: a.prefixOf})
+	if err != nil {
+		return err
+	}
+	go a.watcher.Run(ctx)
+	return a.waitSynced(ctx)
+}
+
+// waitSynced says every few seconds what it waits for.
+func (a *agent) waitSynced(ctx context.Context) error {
+	for {
+		wait, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := a.watcher.WaitSynced(wait)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a.status.starting(err)
+		a.log.Warn("waiting for the API server", "error", err)
+	}
+}
+
+func (a *agent) openDatapath() error {
+	dp, err := datapath.Open(datapath.Config{
+		PinPath:        a.cfg.pinPath,
+		Prefix:         a.tunnel.current().Prefix,
+		OverlayIfIndex: a.tunnel.index,
+	})
+	if err != nil {
+		return err
+	}
+	a.datapath = dp
+	return dp.AttachOverlay(a.tunnel.index)
+}
+
+// openPods takes over the endpoints that an earlier agent left.
+func (a *agent) openPods(ctx context.Context) error {
+	a.rules = newRules(a, identity.NewRegistry(a.client.IdentityStore()))
+	pods, err := cni.New(ctx, cni.Config{
+		Dir:     a.cfg.runDir,
+		Network: network{a},
+		Node:    a.node,
+		Changed: a.loops.rules.Poke,
+		Log:     a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("endpoints: %w", err)
+	}
+	a.pods = pods
+	keep := map[int]bool{a.tunnel.index: true}
+	for _, ep := range pods.Endpoints() {
+		keep[ep.HostIfIndex] = true
+		if err := a.datapath.AttachPod(ep.HostIfIndex); err != nil {
+			return fmt.Errorf("pod %s/%s: %w", ep.Namespace, ep.Pod, err)
+		}
+	}
+	return a.datapath.DetachStale(keep)
+}
+
+// serve runs the loops until ctx ends. The plugin is answered from the start;
+// it is told to wait until Ready.
+func (a *agent) serve(ctx context.Context) error {
+	listener, err := cni.Listen(a.cniSocket(), a.log)
+	if err != nil {
+		return err
+	}
+	flows, err := newFlowReader(a)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var running sync.WaitGroup
+	defer running.Wait()
+	failed := make(chan error, 2)
+	running.Go(func() { failed <- cni.NewServer(a.pods, a.log).Serve(ctx, listener) })
+	running.Go(func() { failed <- flows.run(ctx) })
+	running.Go(func() { a.loops.run(ctx) })
+	err = <-failed
+	cancel()
+	return err
+}
+
+func (a *agent) cniSocket() string { return filepath.Join(a.cfg.runDir, "cni.sock") }
+
+// node is what the plugin's side needs to know, as of now.
+func (a *agent) node() cni.Node {
+	plan := a.tunnel.current()
+	return cni.Node{
+		Name:    a.cfg.nodeName,
+		PodCIDR: plan.podCIDR,
+		Addr:    plan.Address,
+		MTU:     plan.MTU.Pods,
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/yaml"
+
+	"github.com/signet-cni/signet/overlay"
+)
+
+// options are the flags: where things are on this node.
+type options struct {
+	configPath string
+	kubeconfig string
+	nodeName   string
+	runDir     string
+	keyPath    string
+	pinPath    string
+	conflists  string
+}
+
+// file is the configuration of the cluster, the same on every node.
+type file struct {
+	// ClusterID tells clusters apart that could meet: 6 hex digits.
+	ClusterID string `json:"clusterID"`
+	// ClusterCIDR holds every node's pod range.
+	ClusterCIDR string `json:"clusterCIDR"`
+	// ServiceCIDR holds the ClusterIPs.
+	ServiceCIDR string `json:"serviceCIDR"`
+	// WireguardPort is the UDP port that every node listens on.
+	WireguardPort uint16 `json:"wireguardPort"`
+	// LogLevel is debug, info, warn or error.
+	LogLevel string `json:"logLevel"`
+}
+
+// config is everything the agent was told, parsed.
+type config struct {
+	options
+	cluster     overlay.ClusterID
+	clusterCIDR netip.Prefix
+	serviceCIDR netip.Prefix
+	port        uint16
+	level       slog.Level
+}
+
+func defaultOptions() *options {
+	return &options{
+		configPath: "/etc/signet/config.yaml",
+		nodeName:   os.Getenv("NODE_NAME"),
+		runDir:     "/run/signet",
+		keyPath:    "/var/lib/signet/wireguard.key",
+		pinPath:    "/sys/fs/bpf/signet",
+		conflists:  "/etc/cni/net.d",
+	}
+}
+
+func (o *options) register(flags *pflag.FlagSet) {
+	flags.StringVar(&o.configPath, "config", o.configPath, "the cluster's configuration file")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "kubeconfig file; empty: the pod's service account")
+	flags.StringVar(&o.nodeName, "node-name", o.nodeName, "this node's name in the API (default $NODE_NAME)")
+	flags.StringVar(&o.runDir, "run-dir", o.runDir, "sockets, endpoints and addresses; must not survive a boot")
+	flags.StringVar(&o.keyPath, "key", o.keyPath, "this node's WireGuard key; made if absent")
+	flags.StringVar(&o.pinPath, "bpf-dir", o.pinPath, "pinned maps and programs, on a BPF file system")
+	flags.StringVar(&o.conflists, "cni-conf-dir", o.conflists, "where the container runtime reads CNI configuration")
+}
+
+// load reads and checks everything before anything is touched.
+func (o *options) load() (config, error) {
+	if o.nodeName == "" {
+		return config{}, errors.New("no node name: set --node-name or NODE_NAME")
+	}
+	raw, err := os.ReadFile(o.configPath)
+	if err != nil {
+		return config{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	var f file
+	if err := yaml.UnmarshalStrict(raw, &f); err != nil {
+		return config{}, fmt.Errorf("%s: %w", o.configPath, err)
+	}
+	cfg, err := f.parse()
+	if err != nil {
+		return config{}, fmt.Errorf("%s: %w", o.configPath, err)
+	}
+	cfg.options = *o
+	return cfg, nil
+}
+
+func (f file) parse() (config, error) {
+	var cfg config
+	var errs [4]error
+	cfg.cluster, errs[0] = overlay.ParseClusterID(f.ClusterID)
+	cfg.clusterCIDR, errs[1] = parseRange("clusterCIDR", f.ClusterCIDR)
+	cfg.serviceCIDR, errs[2] = parseRange("serviceCIDR", f.ServiceCIDR)
+	if err := cfg.level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+		errs[3] = fmt.Errorf("logLevel %q: want debug, info, warn or error", f.LogLevel)
+	}
+	cfg.port = f.WireguardPort
+	if cfg.port == 0 {
+		return cfg, errors.New("wireguardPort: want a UDP port from 1 to 65535")
+	}
+	if err := errors.Join(errs[:]...); err != nil {
+		return cfg, err
+	}
+	if cfg.clusterCIDR.Overlaps(cfg.serviceCIDR) {
+		return cfg, fmt.Errorf("clusterCIDR %s and serviceCIDR %s overlap", cfg.clusterCIDR, cfg.serviceCIDR)
+	}
+	return cfg, nil
+}
+
+func parseRange(field, s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil || !p.Addr().Is4() || p != p.Masked() {
+		return p, fmt.Errorf("%s %q: want an IPv4 range such as 10.244.0.0/16", field, s)
+	}
+	return p, nil
+}

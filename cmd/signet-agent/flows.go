@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/signet-cni/signet/enforce/datapath"
+	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/internal/api"
+)
+
+// namesInterval is how long names may lag behind; an event about a pod that
+// is newer shows its address and identity all the same.
+const namesInterval = time.Second
+
+// flowReader turns the kernel's events into flows with names.
+type flowReader struct {
+	agent  *agent
+	events *datapath.Events
+	names  atomic.Pointer[names]
+}
+
+// names is a snapshot of what addresses and numbers stand for.
+type names struct {
+	pods map[netip.Addr]api.Endpoint
+	sets map[identity.ID]identity.Set
+}
+
+func newFlowReader(a *agent) (*flowReader, error) {
+	events, err := a.datapath.Events()
+	if err != nil {
+		return nil, err
+	}
+	r := &flowReader{agent: a, events: events}
+	r.refresh()
+	return r, nil
+}
+
+// run reads until ctx ends.
+func (r *flowReader) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = r.events.Close() })
+	defer stop()
+	go r.keepNames(ctx)
+	for {
+		event, err := r.events.Next()
+		if errors.Is(err, os.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.agent.status.flows.Append(r.enrich(event))
+	}
+}
+
+func (r *flowReader) keepNames(ctx context.Context) {
+	ticker := time.NewTicker(namesInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			r.refresh()
+		}
+	}
+}
+
+func (r *flowReader) refresh() {
+	next := &names{pods: map[netip.Addr]api.Endpoint{}, sets: r.agent.rules.snapshot()}
+	for _, ep := range r.agent.status.Endpoints() {
+		next.pods[ep.Addr] = ep
+	}
+	r.names.Store(next)
+}
+
+func (r *flowReader) enrich(e datapath.Event) api.Flow {
+	known := r.names.Load()
+	lookup := api.Names{
+		Node: r.agent.cfg.nodeName,
+		Set:  func(id identity.ID) (identity.Set, bool) { set, ok := known.sets[id]; return set, ok },
+		Pod:  func(a netip.Addr) (api.Endpoint, bool) { ep, ok := known.pods[a]; return ep, ok },
+	}
+	event := api.Event{
+		Time: e.Time, Hook: e.Hook.String(), Verdict: e.Verdict.String(), Revision: e.Revision,
+		Protocol: e.Protocol, TCPFlags: e.TCPFlags, Reply: e.Reply, Src: e.Src, Dst: e.Dst,
+		Service: e.Service, SrcIdentity: e.SrcIdentity, DstIdentity: e.DstIdentity, Bytes: e.Length,
+	}
+	if e.Verdict == datapath.Dropped {
+		event.Reason, event.ReasonText = e.Reason.String(), e.Reason.Text()
+	}
+	return lookup.Enrich(event)
+}

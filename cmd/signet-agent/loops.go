@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/signet-cni/signet/cni"
+	"github.com/signet-cni/signet/internal/kube"
+	"github.com/signet-cni/signet/internal/masquerade"
+	"github.com/signet-cni/signet/internal/reconcile"
+	"github.com/signet-cni/signet/overlay"
+)
+
+// resync is how often every loop runs although nothing poked it: the kernel
+// side may have been changed by others.
+const resync = 30 * time.Second
+
+// minInterval lets a burst of changes become one run.
+const minInterval = 20 * time.Millisecond
+
+// loops are the level-triggered loops of the agent.
+type loops struct {
+	agent    *agent
+	tunnel   *reconcile.Loop
+	rules    *reconcile.Loop
+	services *reconcile.Loop
+	outward  *reconcile.Loop
+	pods     *reconcile.Loop
+	report   *reconcile.Loop
+	publish  *reconcile.Loop
+}
+
+func newLoops(a *agent) *loops {
+	l := &loops{agent: a}
+	loop := func(name string, do func(context.Context) error) *reconcile.Loop {
+		return reconcile.New(reconcile.Config{Name: name, Do: do, MinInterval: minInterval, Log: a.log})
+	}
+	l.tunnel = loop("tunnel", func(ctx context.Context) error { return a.tunnel.sync(ctx) })
+	l.rules = loop("policy", func(ctx context.Context) error { return a.rules.sync(ctx) })
+	l.services = loop("services", l.syncServices)
+	l.outward = loop("masquerade", l.syncMasquerade)
+	l.pods = loop("endpoints", func(ctx context.Context) error { return a.pods.Prune(ctx) })
+	l.report = loop("events", l.syncReport)
+	l.publish = loop("publish", l.syncPublish)
+	return l
+}
+
+// named gives the loops that must have succeeded before pods are attached.
+func (l *loops) named() map[string]*reconcile.Loop {
+	return map[string]*reconcile.Loop{
+		"tunnel": l.tunnel, "policy": l.rules, "services": l.services,
+		"masquerade": l.outward, "endpoints": l.pods,
+	}
+}
+
+// changed pokes the loops that depend on a kind of object.
+func (l *loops) changed(kind kube.Kind) {
+	switch kind {
+	case kube.Tunnels, kube.Nodes:
+		l.tunnel.Poke()
+	case kube.Services, kube.EndpointSlices:
+		l.services.Poke()
+	case kube.Pods, kube.Namespaces, kube.NetworkPolicies, kube.Identities:
+		l.rules.Poke()
+	}
+	l.report.Poke()
+}
+
+// run runs every loop until ctx ends.
+func (l *loops) run(ctx context.Context) {
+	all := []*reconcile.Loop{l.tunnel, l.rules, l.services, l.outward, l.pods, l.report, l.publish}
+	var running sync.WaitGroup
+	defer running.Wait()
+	for _, loop := range all {
+		running.Go(func() { loop.Run(ctx) })
+	}
+	ticker := time.NewTicker(resync)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			for _, loop := range all {
+				loop.Poke()
+			}
+		}
+	}
+}
+
+// problems says what is wrong, loop by loop; none if everything is in force.
+func (l *loops) problems() []string {
+	var list []string
+	for name, loop := range l.named() {
+		stats := loop.Stats()
+		switch {
+		case stats.Error != nil:
+			list = append(list, name+": "+stats.Error.Error())
+		case stats.Success.IsZero():
+			list = append(list, name+": not done yet")
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// failing is problems as one error, nil if there are none.
+func (l *loops) failing() error {
+	if list := l.problems(); len(list) > 0 {
+		return errors.New(strings.Join(list, "; "))
+	}
+	return nil
+}
+
+func (l *loops) syncServices(context.Context) error {
+	services, _ := l.agent.watcher.Services()
+	_, err := l.agent.datapath.SetServices(services)
+	return err
+}
+
+func (l *loops) syncMasquerade(context.Context) error {
+	return masquerade.Set(masquerade.Rules{
+		Pods:    l.agent.tunnel.current().podCIDR,
+		Cluster: l.agent.cfg.clusterCIDR,
+		Overlay: overlay.DefaultDevice,
+	})
+}
+
+// syncReport tells users what of their objects is not used.
+func (l *loops) syncReport(ctx context.Context) error {
+	w := l.agent.watcher
+	_, policies := w.Policies()
+	_, identities := w.Identities()
+	_, nodes := w.Nodes()
+	_, services := w.Services()
+	_, self, _ := w.Node()
+	problems := append(append(append(append(policies, identities...), nodes...), services...), self...)
+	problems = append(problems, l.agent.tunnel.problems()...)
+	problems = append(problems, l.agent.rules.problems()...)
+	return l.agent.reporter.Report(ctx, problems)
+}
+
+// syncPublish opens the node for pods, last of all: the configuration makes
+// the kubelet start them.
+func (l *loops) syncPublish(ctx context.Context) error {
+	if err := l.failing(); err != nil {
+		return fmt.Errorf("not ready: %w", err)
+	}
+	err := cni.WriteConflist(l.agent.cfg.conflists, cni.ConflistOptions{
+		AgentSocket: l.agent.cniSocket(), PortMap: true, Bandwidth: true,
+	})
+	if err != nil {
+		return err
+	}
+	return l.agent.watcher.SetNetworkUp(ctx)
+}

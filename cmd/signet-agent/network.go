@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/signet-cni/signet/cni"
+)
+
+// network answers the plugin's side for the rest of the agent (cni.Network).
+type network struct{ *agent }
+
+// Ready refuses new pods until everything that judges them is in force.
+func (n network) Ready() error { return n.loops.failing() }
+
+// Connect attaches the hooks first: from then on the pod's packets are
+// dropped until its identity and its policy are in the kernel.
+func (n network) Connect(ctx context.Context, ep cni.Endpoint) error {
+	if err := n.datapath.AttachPod(ep.HostIfIndex); err != nil {
+		return err
+	}
+	return n.rules.connect(ctx, ep)
+}
+
+// Disconnect takes back what Connect did.
+func (n network) Disconnect(_ context.Context, ep cni.Endpoint) error {
+	return errors.Join(n.rules.disconnect(ep), n.datapath.Detach(ep.HostIfIndex))
+}
+
+// Check compares the kernel with the endpoint.
+func (n network) Check(_ context.Context, ep cni.Endpoint) error {
+	known, ok := n.datapath.Endpoints()[ep.Addr]
+	if !ok {
+		return fmt.Errorf("the kernel has no endpoint %s", ep.Addr)
+	}
+	if known.IfIndex != ep.HostIfIndex {
+		return fmt.Errorf("the kernel has endpoint %s at interface %d, want %d", ep.Addr, known.IfIndex, ep.HostIfIndex)
+	}
+	return nil
+}

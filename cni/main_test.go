@@ -1,0 +1,120 @@
+package cni_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The tests of this package run in a network and a mount namespace of their
+// own, the "host": it has only the loopback interface, which bears the node's
+// address, so that no packet can leave it, and a private /run/netns.
+const inHostEnv = "SIGNET_TEST_IN_HOST"
+
+var (
+	nodeAddr = netip.MustParseAddr("192.0.2.1")
+	// allPods holds every test's pod range. Behind the pods' own routes it is
+	// unreachable.
+	allPods   = netip.MustParsePrefix("198.18.0.0/15")
+	pluginBin string
+)
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	if os.Getenv(inHostEnv) == "" {
+		if os.Geteuid() == 0 {
+			return inHost()
+		}
+		return m.Run() // without those that need root
+	}
+	dir, err := os.MkdirTemp("", "signet-cni")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := errors.Join(setUpHost(), buildPlugin(dir)); err != nil {
+		fmt.Fprintln(os.Stderr, "set up the test's host:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// inHost runs this very program again, in namespaces of its own.
+func inHost() int {
+	self := exec.Command(os.Args[0], os.Args[1:]...)
+	self.Env = append(os.Environ(), inHostEnv+"=1")
+	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
+	self.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	err := self.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "run the tests in namespaces of their own:", err)
+		return 1
+	}
+	return 0
+}
+
+func setUpHost() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", "/run/netns", "tmpfs", 0, ""); err != nil {
+		return err
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		netlink.LinkSetUp(lo),
+		netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(nodeAddr, 32))}),
+		netlink.RouteAdd(&netlink.Route{Dst: ipNet(allPods), Type: unix.RTN_UNREACHABLE}),
+	)
+}
+
+func buildPlugin(dir string) error {
+	pluginBin = filepath.Join(dir, "signet-cni")
+	out, err := exec.Command("go", "build", "-o", pluginBin, "github.com/signet-cni/signet/cmd/signet-cni").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build the plugin: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// needRoot skips a test that makes network namespaces; where root is promised
+// it fails instead.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	const why = "needs root: it makes network namespaces and interfaces"
+	if os.Getenv("SIGNET_REQUIRE_ROOT") == "1" || os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}

@@ -1,0 +1,30 @@
+// Package api is what the agent tells people about its node, over a unix
+// socket on the node, as HTTP with JSON:
+//
+//	GET /v1/status      Status
+//	GET /v1/endpoints   []Endpoint
+//	GET /v1/identities  []Identity
+//	GET /v1/flows       Records, one a line; see Query for the parameters
+//
+// Any other status than 200 carries an Error. Nothing can be changed through
+// it. Both sides pass over fields that they do not know, so that a CLI and an
+// agent of neighbouring releases understand each other.
+package api
+
+// SocketPath is where the agent's socket is.
+const SocketPath = "/run/signet/agent.sock"
+
+const (
+	statusPath     = "/v1/status"
+	endpointsPath  = "/v1/endpoints"
+	identitiesPath = "/v1/identities"
+	flowsPath      = "/v1/flows"
+)
+
+// Error is the answer to a request that failed.
+type Error struct {
+	Message string `json:"error"`
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }

@@ -1,0 +1,41 @@
+package api
+
+import (
+	"net/netip"
+
+	"github.com/signet-cni/signet/identity"
+)
+
+// Endpoint is one pod of a node.
+type Endpoint struct {
+	Node        string      `json:"node"`
+	Namespace   string      `json:"namespace"`
+	Pod         string      `json:"pod"`
+	ContainerID string      `json:"containerID,omitempty"` // of the sandbox
+	Addr        netip.Addr  `json:"addr,omitzero"`
+	IfName      string      `json:"ifName,omitempty"` // of the host's end
+	IfIndex     int         `json:"ifIndex,omitempty"`
+	Identity    identity.ID `json:"identity"` // Unknown until it is derived
+	// Labels of the pod and its namespace that count towards the identity.
+	// They are not to be modified.
+	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
+	Labels          map[string]string `json:"labels,omitempty"`
+	Shaped          bool              `json:"shaped,omitempty"` // the bandwidth plugin limits it
+}
+
+// Identity is a number and the labels that it stands for.
+type Identity struct {
+	ID              identity.ID       `json:"id"`
+	Namespace       string            `json:"namespace"`
+	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
+	PodLabels       map[string]string `json:"podLabels,omitempty"`
+	Local           int               `json:"local"` // endpoints of the asked nodes that have it
+}
+
+// NewIdentity gives the Identity of a set that local endpoints have.
+func NewIdentity(id identity.ID, set identity.Set, local int) Identity {
+	return Identity{
+		ID: id, Namespace: set.Namespace,
+		NamespaceLabels: set.NamespaceLabels, PodLabels: set.PodLabels, Local: local,
+	}
+}

@@ -1,0 +1,72 @@
+package api
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/signet-cni/signet/identity"
+)
+
+// Flow is one verdict of a node's kernel: the first packet of a flow, a flow
+// judged again, or a drop. It is not modified after it is made.
+type Flow struct {
+	Time       time.Time      `json:"time"`
+	Node       string         `json:"node"`
+	Hook       string         `json:"hook"`    // where it was judged: "from_pod", …
+	Verdict    string         `json:"verdict"` // "admitted", "dropped" or "forwarded"
+	Reason     string         `json:"reason,omitempty"`
+	ReasonText string         `json:"reasonText,omitempty"`
+	Revision   uint32         `json:"revision"` // policy revision of the verdict
+	Protocol   string         `json:"protocol"` // "TCP", "UDP", …, "protocol-N"
+	Src        End            `json:"src"`
+	Dst        End            `json:"dst"`
+	Service    netip.AddrPort `json:"service,omitzero"` // what the client asked for, if that was a Service
+	TCPFlags   string         `json:"tcpFlags,omitempty"`
+	Reply      bool           `json:"reply,omitempty"`
+	Bytes      uint32         `json:"bytes"` // of the packet
+}
+
+// The verdicts of a Flow.
+const (
+	Admitted  = "admitted"
+	Dropped   = "dropped"
+	Forwarded = "forwarded" // the receiving node judges
+)
+
+// End is one end of a flow, after the translation of Services.
+type End struct {
+	Addr     netip.Addr  `json:"addr,omitzero"`
+	Port     uint16      `json:"port,omitempty"`
+	Identity identity.ID `json:"identity"` // Unknown where only the other node knows
+	// IdentityName is a reserved identity's name: "host", "world", …
+	IdentityName string `json:"identityName,omitempty"`
+	Namespace    string `json:"namespace,omitempty"` // of the pod or of the identity
+	// Pod is known for the pods of the node that tells the flow.
+	Pod    string            `json:"pod,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"` // of the pod, those that count
+}
+
+// Record is one line of a stream of flows: a flow, or a note that some were
+// lost.
+type Record struct {
+	*Flow
+	// Lost is how many flows the reader missed before this line because it
+	// was slower than they came. No Flow comes with it.
+	Lost uint64 `json:"lost,omitempty"`
+}
+
+var protocolNames = map[uint8]string{1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}
+
+// tcpFlags from the lowest bit up (RFC 9293 section 3.1).
+var tcpFlags = [...]string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"}
+
+func flagNames(flags uint8) string {
+	var set []string
+	for bit, name := range tcpFlags {
+		if flags&(1<<bit) != 0 {
+			set = append(set, name)
+		}
+	}
+	return strings.Join(set, ",")
+}

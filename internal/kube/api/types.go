@@ -1,0 +1,69 @@
+// Package api holds Signet's own API objects, group signet-cni.io, as
+// deploy/signet.yaml defines them.
+//
+// Fields that a version does not know are passed over, so that agents of two
+// versions can share a cluster while one replaces the other.
+package api
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// GroupVersion is the group and version of every type here.
+var GroupVersion = schema.GroupVersion{Group: "signet-cni.io", Version: "v1alpha1"}
+
+// The resources, all cluster scoped.
+var (
+	Tunnels    = GroupVersion.WithResource("tunnels")
+	Identities = GroupVersion.WithResource("identities")
+)
+
+// The kinds of those resources.
+const (
+	TunnelKind   = "Tunnel"
+	IdentityKind = "Identity"
+)
+
+// Tunnel is one node's end of the encrypted overlay. It is named as the node,
+// whose agent alone may write it, and owned by the Node object.
+type Tunnel struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              TunnelSpec `json:"spec"`
+}
+
+// TunnelSpec is what the other nodes need to know of a node.
+type TunnelSpec struct {
+	// PublicKey is the WireGuard key, base64 (44 characters).
+	PublicKey string `json:"publicKey"`
+	// Endpoint is the underlay address and UDP port, "ip:port" or "[ip]:port".
+	Endpoint string `json:"endpoint"`
+	// PodCIDRs are the node's pod ranges: an IPv4 one, and in a dual-stack
+	// cluster an IPv6 one.
+	PodCIDRs []string `json:"podCIDRs"`
+	// Addresses are the node's own addresses.
+	Addresses []string `json:"addresses,omitempty"`
+	// Prefix is the node's /64 inside the tunnel. It follows from the cluster
+	// ID and the IPv4 pod range; readers verify it.
+	Prefix string `json:"prefix"`
+}
+
+// Identity publishes which labels a number stands for. It is named by the
+// decimal number and never changes.
+type Identity struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              IdentitySpec `json:"spec"`
+}
+
+// IdentitySpec is a set of labels, as identity.Set defines it.
+type IdentitySpec struct {
+	Namespace       string            `json:"namespace"`
+	NamespaceLabels map[string]string `json:"namespaceLabels"`
+	PodLabels       map[string]string `json:"podLabels,omitempty"`
+	// Dropped are the globs over label keys that took labels out of PodLabels.
+	Dropped []string `json:"dropped,omitempty"`
+	// Counted are keys that count although Dropped covers them.
+	Counted []string `json:"counted,omitempty"`
+}

@@ -1,0 +1,69 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// requestTime bounds one request that is not a watch.
+	requestTime = 10 * time.Second
+	// A node makes few requests; a burst comes with pods that start together.
+	requestsPerSecond = 50
+	requestBurst      = 100
+	userAgent         = "signet-agent"
+)
+
+// Client speaks to the API server for one node. It is safe for concurrent use.
+type Client struct {
+	core    kubernetes.Interface
+	dynamic dynamic.Interface
+	node    string
+	log     *slog.Logger
+}
+
+// Connect makes the client of the node of that name. With an empty kubeconfig
+// path it takes the address and the service account of the pod it runs in. It
+// does not send anything yet. What client-go itself logs goes to log as well.
+func Connect(kubeconfig, node string, log *slog.Logger) (*Client, error) {
+	klog.SetSlogLogger(log)
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("kube: configuration: %w", err)
+	}
+	return newClient(config, node, log)
+}
+
+func newClient(config *rest.Config, node string, log *slog.Logger) (*Client, error) {
+	if node == "" {
+		return nil, errors.New("kube: the name of the node is empty")
+	}
+	config = rest.CopyConfig(config)
+	config.UserAgent = userAgent
+	config.QPS, config.Burst = requestsPerSecond, requestBurst
+	objects, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("kube: client: %w", err)
+	}
+	config.ContentType = "application/vnd.kubernetes.protobuf"
+	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	core, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("kube: client: %w", err)
+	}
+	return &Client{core: core, dynamic: objects, node: node, log: log}, nil
+}
+
+// bounded limits the time of one request.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, requestTime)
+}

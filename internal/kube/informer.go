@@ -1,0 +1,158 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+// everything selects all objects of a kind.
+var everything = fields.Everything()
+
+// builtin lists and watches a kind of the API server's own, in all namespaces.
+func builtin(client rest.Interface, kind Kind, only fields.Selector) cache.ListerWatcher {
+	return cache.NewListWatchFromClient(client, string(kind), metav1.NamespaceAll, only)
+}
+
+// custom lists and watches one of Signet's own kinds.
+func custom(client dynamic.Interface, resource schema.GroupVersionResource) cache.ListerWatcher {
+	objects := client.Resource(resource)
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return objects.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return objects.Watch(ctx, options)
+		},
+	}
+}
+
+// feed is the part of a collection that does not depend on what it holds: the
+// informer, and how its watch fares.
+type feed struct {
+	kind     Kind
+	informer cache.SharedIndexInformer
+
+	mu       sync.Mutex
+	failures uint64
+	last     error // the latest failure; nil: a request succeeded since
+}
+
+// newCollection makes the cache of one kind. changed is called for every
+// object that came, went or means something else than before.
+func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher, example S,
+	parse cache.TransformFunc, changed func(Kind), failed func(Kind, error),
+) (collection[T], *feed, error) {
+	f := &feed{kind: kind}
+	informer := cache.NewSharedIndexInformer(f.observe(from), example, 0, cache.Indexers{})
+	f.informer = informer
+	if err := informer.SetTransform(parse); err != nil {
+		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)
+	}
+	err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+		if !expected(err) {
+			f.fail(err)
+			failed(kind, err)
+		}
+	})
+	if err != nil {
+		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)
+	}
+	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { changed(kind) },
+		UpdateFunc: func(before, after any) {
+			if !sameMeaning[T](before, after) {
+				changed(kind)
+			}
+		},
+		DeleteFunc: func(any) { changed(kind) },
+	})
+	if err != nil {
+		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)
+	}
+	return collection[T]{informer: informer}, f, nil
+}
+
+// sameMeaning reports whether an update changed nothing that Signet reads.
+// Most updates are of that sort: heartbeats, states, annotations.
+func sameMeaning[T any](before, after any) bool {
+	a, okA := before.(*item[T])
+	b, okB := after.(*item[T])
+	return okA && okB && a.UID == b.UID &&
+		reflect.DeepEqual(a.value, b.value) && reflect.DeepEqual(a.problems, b.problems)
+}
+
+// expected reports whether a watch ended in the ordinary way: by the server's
+// time limit, or because it has to begin anew.
+func expected(err error) bool {
+	return errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
+}
+
+// observe notes when the API server answers.
+func (f *feed) observe(from cache.ListerWatcher) cache.ListerWatcher {
+	inner := cache.ToListerWatcherWithContext(from)
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			list, err := inner.ListWithContext(ctx, options)
+			f.answered(err)
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			events, err := inner.WatchWithContext(ctx, options)
+			f.answered(err)
+			return events, err
+		},
+	}
+}
+
+// answered forgets the latest failure once a request succeeds.
+func (f *feed) answered(err error) {
+	if err != nil {
+		return // counted where the watch ends
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = nil
+}
+
+func (f *feed) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failures++
+	f.last = err
+}
+
+// WatchStatus says how the watch of one kind fares.
+type WatchStatus struct {
+	Kind     Kind
+	Synced   bool // the first list has arrived
+	Objects  int
+	Failures uint64 // of list and watch, since the start
+	// Error is the latest failure, nil if a request succeeded since.
+	Error error
+}
+
+func (f *feed) status() WatchStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return WatchStatus{
+		Kind:     f.kind,
+		Synced:   f.informer.HasSynced(),
+		Objects:  len(f.informer.GetStore().ListKeys()),
+		Failures: f.failures,
+		Error:    f.last,
+	}
+}

@@ -1,0 +1,222 @@
+package kube
+
+import (
+	"maps"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/internal/kube/api"
+)
+
+// manifest gives the objects of deploy/signet.yaml as text, by kind and name.
+func manifest(t *testing.T) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile("../../deploy/signet.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := map[string]string{}
+	for _, text := range strings.Split(string(data), "\n---\n") {
+		var object struct {
+			Kind     string
+			Metadata struct{ Name string }
+		}
+		if err := yaml.Unmarshal([]byte(text), &object); err != nil {
+			t.Fatal(err)
+		}
+		if object.Kind != "" {
+			objects[object.Kind+" "+object.Metadata.Name] = text
+		}
+	}
+	return objects
+}
+
+// The role holds exactly the verbs that this package uses.
+func TestRole(t *testing.T) {
+	fake := newFakeAPI(t, cluster(t))
+	w := fake.watcher(t, func(Kind) {})
+	store := fake.client(t).IdentityStore()
+	set := concertSet()
+	moved := tunnelNode(1)
+	moved.Addresses = nil
+	_, _ = w.GetPod(t.Context(), "shop", "db-0", "")
+	_, _, _ = store.Get(t.Context(), 256)
+	for _, err := range []error{
+		store.Create(t.Context(), identity.Number(set, 0), set),
+		w.PublishTunnel(t.Context(), moved, netip.MustParsePrefix("fd00::/64")),
+		w.SetNetworkUp(t.Context()),
+		NewReporter(fake.client(t)).Report(t.Context(), []Problem{{Kind: "Tunnel", Name: "x"}}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	used := map[string]bool{"create signet-cni.io tunnels": true} // what a server-side apply of a new object needs besides patch
+	for _, asked := range fake.seen() {
+		used[asked.verb+" "+asked.group+" "+asked.resource] = true
+		if asked.verb == "list" { // its watch may be on its way still
+			used["watch "+asked.group+" "+asked.resource] = true
+		}
+	}
+	granted := map[string]bool{}
+	role := decodeYAML[rbacv1.ClusterRole](t, manifest(t)["ClusterRole signet"])
+	for _, rule := range role.Rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					granted[verb+" "+group+" "+resource] = true
+				}
+			}
+		}
+	}
+	equal(t, "granted verbs", slices.Sorted(maps.Keys(granted)), slices.Sorted(maps.Keys(used)))
+}
+
+// openAPI is the part of a CRD's OpenAPI schema that the Go types must agree with.
+type openAPI struct {
+	Type       string
+	Required   []string
+	Properties map[string]openAPI
+	Items      *openAPI
+	Additional *openAPI `json:"additionalProperties"`
+}
+
+type definition struct {
+	Spec struct {
+		Group, Scope string
+		Names        struct{ Kind, Plural string }
+		Versions     []struct {
+			Name            string
+			Served, Storage bool
+			Columns         []struct{ Name, JSONPath string } `json:"additionalPrinterColumns"`
+			Schema          struct {
+				Root openAPI `json:"openAPIV3Schema"`
+			}
+		}
+	}
+}
+
+func TestDefinitions(t *testing.T) {
+	for _, test := range []struct {
+		kind, plural string
+		spec         reflect.Type
+	}{
+		{api.TunnelKind, api.Tunnels.Resource, reflect.TypeFor[api.TunnelSpec]()},
+		{api.IdentityKind, api.Identities.Resource, reflect.TypeFor[api.IdentitySpec]()},
+	} {
+		t.Run(test.kind, func(t *testing.T) {
+			text := manifest(t)["CustomResourceDefinition "+test.plural+"."+api.GroupVersion.Group]
+			var crd definition
+			if err := yaml.Unmarshal([]byte(text), &crd); err != nil {
+				t.Fatal(err)
+			}
+			spec := crd.Spec
+			if spec.Group != api.GroupVersion.Group || spec.Scope != "Cluster" || spec.Names.Kind != test.kind || spec.Names.Plural != test.plural {
+				t.Fatalf("definition of %+v", spec)
+			}
+			if len(spec.Versions) != 1 || spec.Versions[0].Name != api.GroupVersion.Version || !spec.Versions[0].Storage {
+				t.Fatalf("versions %+v", spec.Versions)
+			}
+			if len(spec.Versions[0].Columns) < 3 {
+				t.Errorf("printer columns %v", spec.Versions[0].Columns)
+			}
+			compareSchema(t, spec.Versions[0].Schema.Root.Properties["spec"], test.spec)
+		})
+	}
+}
+
+func compareSchema(t *testing.T, got openAPI, spec reflect.Type) {
+	t.Helper()
+	var fields, required []string
+	for n := range spec.NumField() {
+		name, option, _ := strings.Cut(spec.Field(n).Tag.Get("json"), ",")
+		fields = append(fields, name)
+		if option == "" {
+			required = append(required, name)
+		}
+		property := got.Properties[name]
+		var ok bool
+		switch spec.Field(n).Type {
+		case reflect.TypeFor[string]():
+			ok = property.Type == "string"
+		case reflect.TypeFor[[]string]():
+			ok = property.Type == "array" && property.Items != nil && property.Items.Type == "string"
+		case reflect.TypeFor[map[string]string]():
+			ok = property.Type == "object" && property.Additional != nil && property.Additional.Type == "string"
+		}
+		if !ok {
+			t.Errorf("%s is %s in Go, %+v in the schema", name, spec.Field(n).Type, property)
+		}
+	}
+	slices.Sort(fields)
+	equal(t, "properties", slices.Sorted(maps.Keys(got.Properties)), fields)
+	slices.Sort(required)
+	slices.Sort(got.Required)
+	equal(t, "required", got.Required, required)
+}
+
+func TestAdmissionPolicy(t *testing.T) {
+	objects := manifest(t)
+	rule := decodeYAML[admissionv1.ValidatingAdmissionPolicy](t, objects["ValidatingAdmissionPolicy signet-own-node"])
+	binding := decodeYAML[admissionv1.ValidatingAdmissionPolicyBinding](t, objects["ValidatingAdmissionPolicyBinding signet-own-node"])
+	if *rule.Spec.FailurePolicy != admissionv1.Fail || binding.Spec.PolicyName != rule.Name ||
+		!slices.Equal(binding.Spec.ValidationActions, []admissionv1.ValidationAction{admissionv1.Deny}) {
+		t.Errorf("does not deny: %+v, %+v", rule.Spec, binding.Spec)
+	}
+	account := decodeYAML[corev1.ServiceAccount](t, objects["ServiceAccount signet"])
+	user := "'system:serviceaccount:" + account.Namespace + ":" + account.Name + "'"
+	if len(rule.Spec.MatchConditions) != 1 || !strings.Contains(rule.Spec.MatchConditions[0].Expression, user) {
+		t.Errorf("does not hold for %s: %+v", user, rule.Spec.MatchConditions)
+	}
+}
+
+func TestDaemonSet(t *testing.T) {
+	objects := manifest(t)
+	set := decodeYAML[appsv1.DaemonSet](t, objects["DaemonSet signet"])
+	pod := set.Spec.Template.Spec
+	if _, ok := objects["ConfigMap signet-config"]; !ok || pod.ServiceAccountName != "signet" || !pod.HostNetwork {
+		t.Errorf("pod %+v", pod)
+	}
+	volumes := map[string]bool{}
+	for _, volume := range pod.Volumes {
+		volumes[volume.Name] = true
+	}
+	mounted := map[string]bool{}
+	for _, container := range append(slices.Clone(pod.InitContainers), pod.Containers...) {
+		for _, mount := range container.VolumeMounts {
+			mounted[mount.Name] = true
+			if p := mount.MountPropagation; p != nil && *p == corev1.MountPropagationBidirectional && !privileged(&container) {
+				t.Errorf("%s: %s: Bidirectional needs privileged", container.Name, mount.Name)
+			}
+		}
+		if container.SecurityContext.Capabilities != nil && slices.Contains(container.SecurityContext.Capabilities.Add, "SYS_RESOURCE") {
+			t.Errorf("%s wants SYS_RESOURCE, which nested nodes do not have", container.Name)
+		}
+		if container.ImagePullPolicy != corev1.PullIfNotPresent || container.Image != pod.Containers[0].Image {
+			t.Errorf("%s: image %s, %s", container.Name, container.Image, container.ImagePullPolicy)
+		}
+	}
+	equal(t, "mounted volumes", slices.Sorted(maps.Keys(mounted)), slices.Sorted(maps.Keys(volumes)))
+	var all []string
+	for _, container := range append(slices.Clone(pod.InitContainers), pod.Containers...) {
+		if privileged(&container) {
+			all = append(all, container.Name)
+		}
+	}
+	equal(t, "privileged containers", all, []string{"mount-bpffs", "agent"})
+}
+
+func privileged(container *corev1.Container) bool {
+	return container.SecurityContext.Privileged != nil && *container.SecurityContext.Privileged
+}

@@ -1,0 +1,44 @@
+package kube
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Problem says why an object, or a part of it, is not used. Message tells what
+// was wrong and what follows from it.
+type Problem struct {
+	Kind, Namespace, Name string
+	UID                   string
+	Message               string
+}
+
+// String gives the object and the message on one line.
+func (p Problem) String() string {
+	if p.Namespace == "" {
+		return fmt.Sprintf("%s %s: %s", p.Kind, p.Name, p.Message)
+	}
+	return fmt.Sprintf("%s %s/%s: %s", p.Kind, p.Namespace, p.Name, p.Message)
+}
+
+// findings collects the problems of one object while it is parsed.
+type findings struct {
+	subject  Problem // without a message
+	problems []Problem
+}
+
+func about(kind string, object metav1.Object) *findings {
+	return &findings{subject: Problem{
+		Kind:      kind,
+		Namespace: object.GetNamespace(),
+		Name:      object.GetName(),
+		UID:       string(object.GetUID()),
+	}}
+}
+
+func (f *findings) add(format string, args ...any) {
+	problem := f.subject
+	problem.Message = fmt.Sprintf(format, args...)
+	f.problems = append(f.problems, problem)
+}

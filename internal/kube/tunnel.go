@@ -1,0 +1,149 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/signet-cni/signet/internal/kube/api"
+	"github.com/signet-cni/signet/overlay"
+)
+
+// maxAddresses bounds what one node can claim as its own addresses.
+const maxAddresses = 16
+
+// PrefixFunc derives a node's prefix inside the tunnel from its pod ranges.
+type PrefixFunc func(overlay.Node) (netip.Prefix, error)
+
+// tunnel is a Tunnel object, parsed. Its prefix is the derived one.
+type tunnel struct {
+	node  overlay.Node
+	owner string // UID of the Node object that owns it, or ""
+}
+
+// tunnelParser refuses a Tunnel as a whole if anything in it is wrong: with
+// half of it, a node would be half reachable, which is harder to see.
+func tunnelParser(derive PrefixFunc) func(*unstructured.Unstructured) (tunnel, []Problem) {
+	return func(in *unstructured.Unstructured) (tunnel, []Problem) {
+		found := about(api.TunnelKind, in)
+		object, err := api.DecodeTunnel(in)
+		if err != nil {
+			found.add("%v; the node has no tunnel", err)
+			return tunnel{}, found.problems
+		}
+		node, err := parseTunnelSpec(object.Name, &object.Spec)
+		if err == nil {
+			err = checkPrefix(node, object.Spec.Prefix, derive)
+		}
+		if err != nil {
+			found.add("%v; the node has no tunnel", err)
+			return tunnel{}, found.problems
+		}
+		return tunnel{node: node, owner: ownerOf(object)}, nil
+	}
+}
+
+func ownerOf(object *api.Tunnel) string {
+	for _, owner := range object.OwnerReferences {
+		if owner.Kind == "Node" && owner.Name == object.Name {
+			return string(owner.UID)
+		}
+	}
+	return ""
+}
+
+func parseTunnelSpec(name string, spec *api.TunnelSpec) (overlay.Node, error) {
+	node := overlay.Node{Name: name}
+	var err error
+	if node.PublicKey, err = parseKey(spec.PublicKey); err != nil {
+		return overlay.Node{}, fmt.Errorf("publicKey: %w", err)
+	}
+	if node.PodCIDRs, err = parsePodCIDRs(spec.PodCIDRs); err != nil {
+		return overlay.Node{}, fmt.Errorf("podCIDRs: %w", err)
+	}
+	if node.Endpoint, err = parseEndpoint(spec.Endpoint); err != nil {
+		return overlay.Node{}, fmt.Errorf("endpoint: %w", err)
+	}
+	for _, cidr := range node.PodCIDRs {
+		if cidr.Contains(node.Endpoint.Addr()) {
+			return overlay.Node{}, fmt.Errorf("endpoint %s lies in the pod range %s", node.Endpoint, cidr)
+		}
+	}
+	if len(spec.Addresses) > maxAddresses {
+		return overlay.Node{}, fmt.Errorf("addresses: %d, more than %d", len(spec.Addresses), maxAddresses)
+	}
+	for _, text := range spec.Addresses {
+		addr, err := parseAddr(text)
+		if err != nil {
+			return overlay.Node{}, fmt.Errorf("addresses: %w", err)
+		}
+		node.Addresses = append(node.Addresses, addr)
+	}
+	return node, nil
+}
+
+func parseKey(text string) (wgtypes.Key, error) {
+	key, err := wgtypes.ParseKey(text)
+	if err != nil {
+		return wgtypes.Key{}, fmt.Errorf("malformed key %q", text)
+	}
+	if key == (wgtypes.Key{}) {
+		return wgtypes.Key{}, errors.New("the key is all zero")
+	}
+	return key, nil
+}
+
+func parseEndpoint(text string) (netip.AddrPort, error) {
+	endpoint, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("malformed %q: want ip:port", text)
+	}
+	if _, err := parseAddr(endpoint.Addr().String()); err != nil {
+		return netip.AddrPort{}, err
+	}
+	if endpoint.Port() == 0 {
+		return netip.AddrPort{}, fmt.Errorf("port of %q is 0", text)
+	}
+	return endpoint, nil
+}
+
+// parsePodCIDRs wants one IPv4 range and at most one IPv6 range.
+func parsePodCIDRs(texts []string) ([]netip.Prefix, error) {
+	var prefixes []netip.Prefix
+	families := map[bool]int{}
+	for _, text := range texts {
+		prefix, err := parsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		if prefix.Bits() == 0 || !prefix.Addr().IsGlobalUnicast() {
+			return nil, fmt.Errorf("%s cannot be a pod range", prefix)
+		}
+		families[prefix.Addr().Is4()]++
+		prefixes = append(prefixes, prefix)
+	}
+	if families[true] != 1 || families[false] > 1 {
+		return nil, fmt.Errorf("%q: want one IPv4 range and at most one IPv6 range", texts)
+	}
+	return prefixes, nil
+}
+
+// checkPrefix refuses a published prefix that is not the derived one: the
+// node belongs to another cluster, or lies.
+func checkPrefix(node overlay.Node, published string, derive PrefixFunc) error {
+	want, err := derive(node)
+	if err != nil {
+		return fmt.Errorf("prefix: %w", err)
+	}
+	got, err := parsePrefix(published)
+	if err != nil {
+		return fmt.Errorf("prefix: %w", err)
+	}
+	if got != want {
+		return fmt.Errorf("prefix %s: want %s for this cluster and pod range", got, want)
+	}
+	return nil
+}

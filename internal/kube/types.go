@@ -1,0 +1,49 @@
+package kube
+
+import (
+	"net/netip"
+
+	"github.com/signet-cni/signet/enforce/policy"
+)
+
+// Kind names a watched resource. A poke carries it.
+type Kind string
+
+// The watch set.
+const (
+	Pods            Kind = "pods" // on this node
+	Namespaces      Kind = "namespaces"
+	NetworkPolicies Kind = "networkpolicies"
+	Services        Kind = "services"
+	EndpointSlices  Kind = "endpointslices"
+	Identities      Kind = "identities"
+	Tunnels         Kind = "tunnels"
+	Nodes           Kind = "nodes" // this one
+)
+
+// Pod is what Signet needs to know of a pod.
+type Pod struct {
+	Namespace, Name, UID string
+	Labels               map[string]string // not to be modified
+	HostNetwork          bool
+	Phase                string // "Pending", "Running", "Succeeded", "Failed", "Unknown" or ""
+	IPs                  []netip.Addr
+	Ports                []NamedPort // of containers and sidecars
+}
+
+// NamedPort is a container port that a policy can name.
+type NamedPort struct {
+	Name     string
+	Protocol policy.Protocol
+	Port     uint16
+}
+
+// Node is what Signet needs to know of its own node.
+type Node struct {
+	Name, UID   string
+	PodCIDRs    []netip.Prefix // in the order of the API, masked
+	InternalIPs []netip.Addr
+	// NetworkUp is true if the API has the condition NetworkUnavailable=False
+	// with Signet's reason.
+	NetworkUp bool
+}

@@ -1,0 +1,93 @@
+package harness
+
+import (
+	"fmt"
+	"maps"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/signet-cni/signet/cni"
+	"github.com/signet-cni/signet/enforce/datapath"
+	"github.com/signet-cni/signet/identity"
+)
+
+// Labels are what decides about a pod.
+type Labels struct {
+	Namespace string
+	Pod       map[string]string
+}
+
+// Role is the Labels of a pod in namespace test with one label, role.
+func Role(role string) Labels {
+	return Labels{Namespace: "test", Pod: map[string]string{"role": role}}
+}
+
+// Pod is a pod: a namespace with the interface that the plugin made.
+type Pod struct {
+	Host
+	Name     string
+	Node     *Node
+	Labels   Labels
+	Identity identity.ID
+
+	key      string // container ID and UID
+	shaped   bool
+	ports    []datapath.NamedPort
+	endpoint cni.Endpoint
+}
+
+// AddPod starts a pod on a node.
+func (c *Cluster) AddPod(n *Node, labels Labels, ports ...datapath.NamedPort) *Pod {
+	c.t.Helper()
+	return c.addPod(&Pod{Node: n, Labels: labels, ports: ports})
+}
+
+// AddShapedPod starts a pod whose bandwidth is to be limited.
+func (c *Cluster) AddShapedPod(n *Node, labels Labels) *Pod {
+	c.t.Helper()
+	return c.addPod(&Pod{Node: n, Labels: labels, shaped: true})
+}
+
+func (c *Cluster) addPod(p *Pod) *Pod {
+	c.t.Helper()
+	p.Name = fmt.Sprintf("pod-%d", len(c.pods))
+	p.key = "c-" + p.Name
+	p.Namespace = newNamespace(c.t, p.Name)
+	c.pods[p.Labels.Namespace+"/"+p.Name] = p
+	c.must(p.Node.cni.add(p))
+	return p
+}
+
+// apply puts the pod's identity in force, after policy that knows it.
+func (p *Pod) apply() error {
+	c := p.Node.cluster
+	id, err := c.identify(p.Labels.Namespace, p.Labels.Pod)
+	if err != nil {
+		return err
+	}
+	p.Identity = id
+	if p.Node.Datapath.Revision() != 0 {
+		if err := c.applyPolicies(); err != nil {
+			return err
+		}
+	}
+	return p.Node.Datapath.SetEndpoint(datapath.Endpoint{
+		Addr: p.endpoint.Addr, IfIndex: p.endpoint.HostIfIndex, Identity: id,
+		MAC: p.endpoint.PodMAC, HostMAC: p.endpoint.HostMAC, Shaped: p.endpoint.Shaped, Ports: p.ports,
+	})
+}
+
+// Relabel gives the pod other labels, and so another identity.
+func (p *Pod) Relabel(labels map[string]string) {
+	p.t.Helper()
+	p.Labels.Pod = maps.Clone(labels)
+	p.Node.cluster.must(p.apply())
+}
+
+// HostIf is the name of the pod's interface on its node.
+func (p *Pod) HostIf() string { return p.endpoint.HostIfName }
+
+// Frame is a packet as the pod itself would send it.
+func (p *Pod) Frame(packet Packet) []byte {
+	return Frame(p.endpoint.HostMAC, p.endpoint.PodMAC, unix.ETH_P_IP, packet.Bytes())
+}

@@ -1,0 +1,114 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Listen opens a TCP socket at a port of the host's own address.
+func (h *Host) Listen(port uint16) net.Listener { return h.ListenAt(h.Addr, port) }
+
+// ListenAt opens a TCP socket at an address of the host; it ends with the test.
+func (h *Host) ListenAt(addr netip.Addr, port uint16) net.Listener {
+	h.t.Helper()
+	var l net.Listener
+	h.Do(func() (err error) {
+		var config net.ListenConfig
+		config.SetMultipathTCP(false)
+		l, err = config.Listen(context.Background(), "tcp4", netip.AddrPortFrom(addr, port).String())
+		return err
+	})
+	h.t.Cleanup(func() { _ = l.Close() }) // closed already, perhaps
+	return l
+}
+
+// Dial opens a TCP connection within limit.
+func (h *Host) Dial(to netip.AddrPort, limit time.Duration) (conn net.Conn, err error) {
+	err = h.Try(func() error {
+		dialer := net.Dialer{Timeout: limit, LocalAddr: &net.TCPAddr{IP: h.Addr.AsSlice()}}
+		conn, err = dialer.Dial("tcp4", to.String())
+		return err
+	})
+	return conn, err
+}
+
+// stream is an endless sequence of bytes that a seed determines.
+func stream(seed uint64) io.Reader {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	return rand.NewChaCha8(key)
+}
+
+const chunk = 1 << 16
+
+// send writes the first count bytes of a stream.
+func send(w io.Writer, seed uint64, count int64) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(stream(seed), count), make([]byte, chunk))
+	return err
+}
+
+// receive reads count bytes, which must be a stream's first.
+func receive(r io.Reader, seed uint64, count int64) error {
+	want, got := make([]byte, chunk), make([]byte, chunk)
+	source := stream(seed)
+	for done := int64(0); done < count; {
+		part := min(chunk, count-done)
+		if _, err := io.ReadFull(source, want[:part]); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(r, got[:part]); err != nil {
+			return fmt.Errorf("after %d bytes: %w", done, err)
+		}
+		if !bytes.Equal(want[:part], got[:part]) {
+			return fmt.Errorf("bytes %d to %d differ from what was sent", done, done+part)
+		}
+		done += part
+	}
+	return nil
+}
+
+// Exchange sends and receives count bytes at once over a connection; the
+// other end must do the same with the seeds exchanged.
+func Exchange(conn net.Conn, out, in uint64, count int64, limit time.Duration) error {
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- send(conn, out, count) }()
+	err := receive(conn, in, count)
+	return errors.Join(err, <-sent)
+}
+
+// Transfer connects, moves count bytes in each direction and compares them.
+// The client may know the server by another address, via.
+func Transfer(client, server *Host, via netip.AddrPort, port uint16, count int64) error {
+	l := server.Listen(port)
+	defer l.Close()
+	served := make(chan error, 1)
+	go func() { served <- serveOnce(l, count) }()
+	conn, err := client.Dial(via, 5*time.Second)
+	if err != nil {
+		return errors.Join(err, l.Close(), <-served)
+	}
+	defer conn.Close()
+	return errors.Join(Exchange(conn, 1, 2, count, transferLimit), <-served)
+}
+
+const transferLimit = 20 * time.Second
+
+func serveOnce(l net.Listener, count int64) error {
+	conn, err := l.Accept()
+	if err != nil {
+		return fmt.Errorf("accept: %w", err)
+	}
+	defer conn.Close()
+	return Exchange(conn, 2, 1, count, transferLimit)
+}
