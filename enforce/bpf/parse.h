@@ -186,6 +186,7 @@ static __noinline int parse_quoted(struct __sk_buff *skb, struct context *c)
 	addr_from_v4(&c->quoted_src, ip.src);
 	addr_from_v4(&c->quoted_dst, ip.dst);
 	c->quoted_protocol = ip.protocol;
+	c->quoted_words = words;
 	if (has_ports(ip.protocol)) {
 		c->src_port = ports[0];
 		c->dst_port = ports[1];

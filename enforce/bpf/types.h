@@ -311,11 +311,11 @@ struct context {
 	__u32 payload_len; /* bytes after the IP headers (not options) */
 	struct flow_key key;
 	struct addr quoted_src, quoted_dst;
-	__u8 quoted_protocol;
+	__u8 quoted_protocol, quoted_words;
 	__u8 kept_flags; /* of the flow that the packet opens anew */
 	__u8 stale;      /* a flow of its sender exists, but must be judged anew */
 	__u8 to_client;  /* the receiver is who asked for nat_addr:nat_port */
-	__u8 pad[4];
+	__u8 pad[3];
 	struct flow flow; /* scratch of the flow table's writer */
 };
 

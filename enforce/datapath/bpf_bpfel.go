@@ -96,10 +96,11 @@ type bpfContext struct {
 	QuotedSrc      bpfAddr
 	QuotedDst      bpfAddr
 	QuotedProtocol uint8
+	QuotedWords    uint8
 	KeptFlags      uint8
 	Stale          uint8
 	ToClient       uint8
-	Pad            [4]uint8
+	Pad            [3]uint8
 	Flow           bpfFlow
 }
 
