@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -225,19 +226,19 @@ func TestAddAfterKilledAdd(t *testing.T) {
 	a.wantNothing(t)
 }
 
-// The runtime kills an ADD that waits for its policy. The agent notices, takes
-// everything back, and the DEL that follows removes the rest.
+// The runtime kills an ADD that waits for its policy. The agent notices and
+// takes the connection back; the next ADD finds the address and the interface.
 func TestKilledAdd(t *testing.T) {
 	a := startAgent(t, "198.18.1.0/24")
 	p := newPod(t, a, "killed")
 	cmd, _, _ := p.command("ADD", p.conf(""))
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	a.network.onConnect = func(ctx context.Context, _ cni.Endpoint) error {
 		if err := cmd.Process.Kill(); err != nil {
 			t.Error(err)
 		}
 		<-ctx.Done()
-		ended <- ctx.Err()
+		close(ended)
 		return ctx.Err()
 	}
 	if err := cmd.Start(); err != nil {
@@ -250,6 +251,12 @@ func TestKilledAdd(t *testing.T) {
 	case <-ended:
 	case <-time.After(5 * time.Second):
 		t.Fatal("the agent did not notice")
+	}
+	a.network.onConnect = nil
+	reserved := a.addresses(t)
+	p.add(t)
+	if got := a.addresses(t); len(reserved) != 1 || !slices.Equal(got, reserved) {
+		t.Errorf("addresses %v, before %v", got, reserved)
 	}
 	p.do("DEL").wantOK(t)
 	a.wantNothing(t)

@@ -3,65 +3,12 @@ package cni
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"net"
 
 	"github.com/containernetworking/cni/pkg/types"
 
-	"github.com/signet-cni/signet/cni/internal/veth"
 	"github.com/signet-cni/signet/cni/internal/wire"
 )
-
-// ready returns the error that says why pods cannot be attached, if so.
-func (m *Manager) ready() error {
-	if err := m.cfg.Network.Ready(); err != nil {
-		code := types.ErrPluginNotAvailable
-		if errors.Is(err, ErrLimited) {
-			code = types.ErrLimitedConnectivity
-		}
-		return refuse(code, "the signet agent is not ready: %v", err)
-	}
-	if err := checkNode(m.cfg.Node()); err != nil {
-		return refuse(types.ErrPluginNotAvailable, "%v", err)
-	}
-	return nil
-}
-
-// allocate reserves an address, or returns what the interface has already.
-func (m *Manager) allocate(ctx context.Context, key wire.Key, req wire.AllocateRequest) (wire.Lease, error) {
-	if err := wire.ValidatePod(req.Namespace, req.Pod, req.PodUID); err != nil {
-		return wire.Lease{}, refuse(types.ErrInvalidEnvironmentVariables, "%v", err)
-	}
-	unlock, err := m.locks.lock(ctx, key)
-	if err != nil {
-		return wire.Lease{}, err
-	}
-	defer unlock()
-	if err := m.ready(); err != nil {
-		return wire.Lease{}, tryAgain(err)
-	}
-	node := m.cfg.Node()
-	want := Endpoint{
-		ContainerID: key.ContainerID, IfName: key.IfName, HostIfName: key.HostIfName(),
-		Namespace: req.Namespace, Pod: req.Pod, PodUID: req.PodUID, Shaped: req.Shaped,
-	}
-	if e, ok := m.get(key); ok {
-		if err := sameOwner(e.ep, want); err != nil {
-			return wire.Lease{}, refuse(types.ErrInvalidEnvironmentVariables, "%v", err)
-		}
-		if e.phase == attached {
-			return lease(e, node), nil
-		}
-	}
-	want.Addr, err = m.ipam.allocate(key, node)
-	if err != nil {
-		return wire.Lease{}, refuse(types.ErrTryAgainLater, "%v", err)
-	}
-	e := entry{ep: want, phase: reserved, since: m.now()}
-	m.set(e)
-	return lease(e, node), nil
-}
 
 // attach connects the reserved endpoint whose interface the plugin made.
 func (m *Manager) attach(ctx context.Context, key wire.Key, req wire.AttachRequest) error {
@@ -71,7 +18,7 @@ func (m *Manager) attach(ctx context.Context, key wire.Key, req wire.AttachReque
 	}
 	defer unlock()
 	e, ok := m.get(key)
-	if !ok {
+	if !ok || e.phase == leaving {
 		return refuse(types.ErrTryAgainLater, "no address is reserved for container %s", key.ContainerID)
 	}
 	ep, err := withLink(e.ep, req)
@@ -118,19 +65,13 @@ func (m *Manager) connect(ctx context.Context, e entry) error {
 	m.set(e)
 	m.cfg.Changed()
 	if undo := m.disconnect(ctx, e.ep); undo != nil {
+		// The interface's index stays: it says that there is more to undo.
 		m.cfg.Log.Error("cannot take back a failed attachment", append(endpointAttrs(e.ep), "err", undo)...)
+		return err
 	}
+	e.ep.HostIfIndex = 0
+	m.set(e)
 	return err
-}
-
-// disconnect undoes connect, also when ctx has ended.
-func (m *Manager) disconnect(ctx context.Context, ep Endpoint) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), disconnectTime)
-	defer cancel()
-	if err := m.cfg.Network.Disconnect(ctx, ep); err != nil {
-		return fmt.Errorf("disconnect pod %s/%s: %w", ep.Namespace, ep.Pod, err)
-	}
-	return m.store.remove(ep.HostIfName)
 }
 
 // check returns the lease of an attached endpoint that the network finds
@@ -153,52 +94,6 @@ func (m *Manager) check(ctx context.Context, key wire.Key) (wire.Lease, error) {
 	return lease(e, m.cfg.Node()), nil
 }
 
-// remove forgets an interface: hooks, state and address, in an order that
-// frees the address last. That it is not known is no error.
-func (m *Manager) remove(ctx context.Context, key wire.Key) error {
-	unlock, err := m.locks.lock(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := veth.Delete(key.HostIfName()); err != nil {
-		return err
-	}
-	return m.drop(ctx, key)
-}
-
-// drop is remove for an interface that is gone; the caller holds its lock.
-func (m *Manager) drop(ctx context.Context, key wire.Key) error {
-	e, known := m.get(key)
-	if known && e.ep.HostIfIndex != 0 {
-		e.phase = leaving
-		m.set(e)
-		m.cfg.Changed()
-		if err := m.disconnect(ctx, e.ep); err != nil {
-			return err
-		}
-		m.cfg.Log.Info("endpoint removed", endpointAttrs(e.ep)...)
-	}
-	if err := m.ipam.release(key); err != nil {
-		return err
-	}
-	m.forget(key)
-	return nil
-}
-
-// lease describes an entry to the plugin.
-func lease(e entry, node Node) wire.Lease {
-	return wire.Lease{
-		Header:      wire.NewHeader(),
-		Addr:        e.ep.Addr,
-		Gateway:     wire.Gateway(),
-		NodeAddr:    node.Addr,
-		MTU:         node.MTU,
-		Attached:    e.phase == attached,
-		HostIfIndex: e.ep.HostIfIndex,
-	}
-}
-
 func withLink(ep Endpoint, req wire.AttachRequest) (Endpoint, error) {
 	hostMAC, err := net.ParseMAC(req.HostMAC)
 	if err != nil {
@@ -210,39 +105,6 @@ func withLink(ep Endpoint, req wire.AttachRequest) (Endpoint, error) {
 	}
 	ep.HostIfIndex, ep.HostMAC, ep.PodMAC = req.HostIfIndex, hostMAC, podMAC
 	return ep, validateLink(ep.HostIfIndex, hostMAC, podMAC)
-}
-
-func sameOwner(have, want Endpoint) error {
-	if have.Namespace != want.Namespace || have.Pod != want.Pod || have.PodUID != want.PodUID {
-		return fmt.Errorf("container %s belongs to pod %s/%s already", have.ContainerID, have.Namespace, have.Pod)
-	}
-	return nil
-}
-
-// minMTU is IPv4's; a pod with less could not use the network.
-const minMTU = 576
-
-func checkNode(node Node) error {
-	if _, err := podRange(node); err != nil {
-		return err
-	}
-	if !usable(node.Addr) {
-		return fmt.Errorf("node %s has no usable IPv4 address (%v)", node.Name, node.Addr)
-	}
-	if node.MTU < minMTU || node.MTU > 65535 {
-		return fmt.Errorf("node %s's pod MTU %d is outside %d to 65535", node.Name, node.MTU, minMTU)
-	}
-	return nil
-}
-
-// refuse makes an error that the plugin reports with a CNI error code.
-func refuse(code uint, format string, args ...any) error {
-	return &wire.Error{Header: wire.NewHeader(), Code: code, Message: fmt.Sprintf(format, args...)}
-}
-
-// tryAgain turns the answer to STATUS into the answer to ADD.
-func tryAgain(err error) error {
-	return refuse(types.ErrTryAgainLater, "%v", err)
 }
 
 func endpointAttrs(ep Endpoint) []any {

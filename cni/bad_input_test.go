@@ -68,6 +68,7 @@ func TestBadConfiguration(t *testing.T) {
 		{"unclean socket", edit(a.socket(), "/run/../cni.sock"), 7, "agentSocket"},
 		{"long socket", edit(a.socket(), "/"+strings.Repeat("s", 120)), 7, "agentSocket"},
 		{"unknown capability", edit(`"name"`, `"capabilities":{"portMappings":true},"name"`), 7, "portMappings"},
+		{"not the first plugin", edit(`"name"`, `"prevResult":{"cniVersion":"1.1.0"},"name"`), 7, "first plugin"},
 		{"old version", edit("1.1.0", "0.3.1"), 1, "incompatible CNI versions"},
 		{"no version", edit(`"cniVersion":"1.1.0",`, ""), 1, "incompatible CNI versions"},
 	}

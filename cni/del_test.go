@@ -180,7 +180,7 @@ func TestCheck(t *testing.T) {
 		}), "route to 198.18.1.2/32", 999},
 		{"host neighbour", onHostLink(deleteNeighbours), "neighbour 198.18.1.2", 999},
 		{"hooks", func(_ *testing.T, a *agent, _ *pod) { a.network.checkErr = errors.New("hook from_pod is gone") }, "from_pod", 999},
-		{"endpoint", func(t *testing.T, a *agent, p *pod) { p.do("DEL").wantOK(t) }, "not attached", 3},
+		{"endpoint", func(t *testing.T, _ *agent, p *pod) { p.do("DEL").wantOK(t) }, "not attached", 3},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

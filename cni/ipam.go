@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -69,7 +68,7 @@ func (i ipam) claim(key wire.Key, addr netip.Addr) error {
 	}
 	defer func() { _ = store.Close() }() // only ends the lock
 	if err := store.Lock(); err != nil {
-		return fmt.Errorf("claim %s: %w", addr, err)
+		return fmt.Errorf("lock the address store: %w", err)
 	}
 	reserved, err := store.Reserve(key.ContainerID, key.IfName, addr.AsSlice(), claimedRange)
 	if err != nil || reserved {
@@ -101,11 +100,19 @@ func (i ipam) release(key wire.Key) error {
 
 // owners returns whoever holds an address. Files that are no reservations, or
 // whose owner is malformed, are removed: nothing could release them.
+//
+// It holds the store's lock: a reservation that is being written looks
+// malformed too.
 func (i ipam) owners() ([]wire.Key, error) {
-	files, err := os.ReadDir(i.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	store, err := i.open()
+	if err != nil {
+		return nil, err
 	}
+	defer func() { _ = store.Close() }() // only ends the lock
+	if err := store.Lock(); err != nil {
+		return nil, fmt.Errorf("lock the address store: %w", err)
+	}
+	files, err := os.ReadDir(i.dir)
 	if err != nil {
 		return nil, fmt.Errorf("list reserved addresses: %w", err)
 	}

@@ -24,14 +24,28 @@ func (l *keyLock) lock(ctx context.Context, key wire.Key) (unlock func(), err er
 	s := l.enter(key)
 	select {
 	case <-s.token:
-		return func() {
-			s.token <- struct{}{}
-			l.leave(key, s)
-		}, nil
+		return func() { l.release(key, s) }, nil
 	case <-ctx.Done():
 		l.leave(key, s)
 		return nil, ctx.Err()
 	}
+}
+
+// tryLock is lock that does not wait: ok is false if the key is locked.
+func (l *keyLock) tryLock(key wire.Key) (unlock func(), ok bool) {
+	s := l.enter(key)
+	select {
+	case <-s.token:
+		return func() { l.release(key, s) }, true
+	default:
+		l.leave(key, s)
+		return nil, false
+	}
+}
+
+func (l *keyLock) release(key wire.Key, s *slot) {
+	s.token <- struct{}{}
+	l.leave(key, s)
 }
 
 func (l *keyLock) enter(key wire.Key) *slot {

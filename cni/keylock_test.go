@@ -18,11 +18,19 @@ func TestKeyLock(t *testing.T) {
 	if _, err := l.lock(ended, a); err == nil {
 		t.Error("locked twice")
 	}
+	if _, ok := l.tryLock(a); ok {
+		t.Error("locked twice")
+	}
 	waiter := make(chan func())
 	go func() { waiter <- mustLock(t, &l, a) }()
 	unlockA()
 	(<-waiter)()
 	unlockB()
+	if unlock, ok := l.tryLock(b); ok {
+		unlock()
+	} else {
+		t.Error("b is still locked")
+	}
 	if len(l.slots) != 0 {
 		t.Errorf("%d slots left", len(l.slots))
 	}

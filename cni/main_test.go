@@ -31,14 +31,11 @@ var (
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
-	switch {
-	case os.Getenv(inHostEnv) != "":
-		if err := setUpHost(); err != nil {
-			fmt.Fprintln(os.Stderr, "set up the test's host:", err)
-			return 1
+	if os.Getenv(inHostEnv) == "" {
+		if os.Geteuid() == 0 {
+			return inHost()
 		}
-	case os.Geteuid() == 0:
-		return inHost()
+		return m.Run() // without those that need root
 	}
 	dir, err := os.MkdirTemp("", "signet-cni")
 	if err != nil {
@@ -46,8 +43,8 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if err := buildPlugin(dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	if err := errors.Join(setUpHost(), buildPlugin(dir)); err != nil {
+		fmt.Fprintln(os.Stderr, "set up the test's host:", err)
 		return 1
 	}
 	return m.Run()

@@ -31,8 +31,8 @@ type Config struct {
 	Network Network
 	// Node returns what is known of the node now. It is called for every ADD.
 	Node func() Node
-	// Changed is called, with no lock held, after what Endpoints returns has
-	// changed. It must not block.
+	// Changed is called after what Endpoints returns has changed. It must
+	// not block, nor call the Manager.
 	Changed func()
 	Log     *slog.Logger
 }

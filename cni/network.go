@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// ErrLimited, wrapped by Network.Ready, says that not even the pods attached
+// ErrLimited says, when Network.Ready wraps it, that not even the pods attached
 // already can be sure of their connectivity (CNI error code 51 instead of 50).
 var ErrLimited = errors.New("existing pods have limited connectivity")
 
@@ -18,7 +18,8 @@ type Network interface {
 	Ready() error
 	// Connect attaches the hooks to the endpoint's host interface, which is
 	// down, and returns nil only when the pod's identity and policy are in
-	// the kernel.
+	// the kernel. It may wait for whoever calls Endpoints or Prune, until ctx
+	// ends (30 s).
 	Connect(ctx context.Context, ep Endpoint) error
 	// Disconnect takes back all that Connect did, also if Connect failed
 	// half-way or the host interface is gone already. While it fails, the

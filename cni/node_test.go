@@ -1,6 +1,7 @@
 package cni_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -80,6 +81,9 @@ func TestRestart(t *testing.T) {
 	a.stop()
 	crashed.destroy(t)
 	removeLink(t, key(crashed.id).HostIfName())
+	if err := os.RemoveAll(filepath.Join(a.dir, "ipam")); err != nil { // the endpoints' files suffice
+		t.Fatal(err)
+	}
 	a.start(t)
 	if got := a.manager.Endpoints(); len(got) != 1 || fmt.Sprint(got[0]) != fmt.Sprint(find(before, "kept")) {
 		t.Errorf("endpoints %v, before %v", got, before)
@@ -179,6 +183,7 @@ func TestConcurrentAdds(t *testing.T) {
 	for i := range list {
 		list[i] = newPod(t, a, podName(i))
 	}
+	stop := keepPruning(t, a)
 	start := time.Now()
 	for _, o := range inParallel(list, "ADD") {
 		if o.code != 0 {
@@ -186,6 +191,7 @@ func TestConcurrentAdds(t *testing.T) {
 		}
 	}
 	t.Logf("%d concurrent ADDs took %v", pods, time.Since(start))
+	stop()
 	seen := map[netip.Addr]bool{}
 	for _, ep := range a.manager.Endpoints() {
 		seen[ep.Addr] = true
@@ -202,6 +208,21 @@ func TestConcurrentAdds(t *testing.T) {
 		o.wantOK(t)
 	}
 	a.wantNothing(t)
+}
+
+// keepPruning removes stale endpoints without a pause: none of those that are
+// being attached is one.
+func keepPruning(t *testing.T, a *agent) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			if err := a.manager.Prune(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return func() { cancel(); wg.Wait() }
 }
 
 func inParallel(pods []*pod, command string) []outcome {

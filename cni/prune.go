@@ -50,7 +50,9 @@ func (m *Manager) condemn(b badState) error {
 
 // Prune removes the endpoints whose host interface is gone, reservations that
 // nobody came back for, and addresses that belong to no endpoint. The agent
-// calls it from time to time: a DEL that found no agent leaves such behind.
+// calls it from time to time: a DEL that found no agent leaves such behind. It
+// does not wait for interfaces that are being attached or removed: the next
+// call sees to them.
 func (m *Manager) Prune(ctx context.Context) error {
 	keys, err := m.ipam.owners()
 	if err != nil {
@@ -66,9 +68,9 @@ func (m *Manager) Prune(ctx context.Context) error {
 }
 
 func (m *Manager) pruneOne(ctx context.Context, key wire.Key) error {
-	unlock, err := m.locks.lock(ctx, key)
-	if err != nil {
-		return err
+	unlock, ok := m.locks.tryLock(key)
+	if !ok {
+		return nil
 	}
 	defer unlock()
 	stale, err := m.stale(key)
@@ -76,10 +78,7 @@ func (m *Manager) pruneOne(ctx context.Context, key wire.Key) error {
 		return err
 	}
 	if e, known := m.get(key); known && e.phase == reserved {
-		// A killed ADD may have left its interface.
-		if err := veth.Delete(key.HostIfName()); err != nil {
-			return err
-		}
+		return m.clear(ctx, key) // a killed ADD may have left its interface
 	}
 	return m.drop(ctx, key)
 }
@@ -125,8 +124,5 @@ func (m *Manager) collectOne(ctx context.Context, seen entry) error {
 	if !known || e.phase == attached && seen.phase != attached {
 		return nil
 	}
-	if err := veth.Delete(key.HostIfName()); err != nil {
-		return err
-	}
-	return m.drop(ctx, key)
+	return m.clear(ctx, key)
 }

@@ -46,7 +46,7 @@ var failures = []failure{
 	}},
 	{name: "interface exists in the pod", code: 999, words: "create interfaces", podLinks: 1, inject: func(t *testing.T, _ *agent, p *pod) func() {
 		p.inside(t, func() error {
-			return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}})
+			return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: link("eth0")})
 		})
 		return func() { p.inside(t, func() error { return netlink.LinkDel(&netlink.Bridge{LinkAttrs: link("eth0")}) }) }
 	}},
@@ -142,5 +142,20 @@ func TestAddressIsHeldUntilDisconnected(t *testing.T) {
 	if err := a.manager.Prune(t.Context()); err != nil {
 		t.Error(err)
 	}
+	a.wantNothing(t)
+}
+
+// Neither the ADD nor its roll-back could take the hooks off. The next ADD does
+// so before it begins, even if it fails itself.
+func TestAddAfterFailedRollback(t *testing.T) {
+	a := startAgent(t, "198.18.1.0/24")
+	p := newPod(t, a, "unlucky")
+	a.network.onConnect = func(context.Context, cni.Endpoint) error { return errors.New("no identity") }
+	a.network.onDisconnect = func(cni.Endpoint) error { return errors.New("map busy") }
+	p.do("ADD").wantError(t, 11, "no identity", "roll back", "map busy")
+	p.do("ADD").wantError(t, 11, "map busy")
+	a.network.onDisconnect = nil
+	p.inside(t, func() error { return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: link("eth0")}) })
+	p.do("ADD").wantError(t, 999, "create interfaces")
 	a.wantNothing(t)
 }

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -30,6 +31,9 @@ func add(args *skel.CmdArgs) error {
 	key, err := keyOf(args)
 	if err != nil {
 		return err
+	}
+	if len(conf.PrevResult) > 0 {
+		return types.NewError(types.ErrInvalidNetworkConfig, "signet must be the first plugin of the network configuration", "")
 	}
 	pod, err := parsePod(args.Args)
 	if err != nil {
@@ -74,11 +78,21 @@ func (a attachment) add(ctx context.Context) (wire.Lease, error) {
 	}
 	if err := a.build(ctx, lease); err != nil {
 		if undo := remove(ctx, a.agent, a.key); undo != nil {
-			return lease, fmt.Errorf("%w (and roll back: %v)", err, undo)
+			return lease, withUndo(err, undo)
 		}
 		return lease, err
 	}
 	return lease, nil
+}
+
+// withUndo adds to err, and keeps its CNI code, that the clean-up failed too.
+func withUndo(err, undo error) error {
+	code := types.ErrInternal
+	var e *types.Error
+	if errors.As(err, &e) {
+		code = e.Code
+	}
+	return types.NewError(code, err.Error(), "roll back: "+undo.Error())
 }
 
 // build makes the interface pair of a fresh lease and connects it. A pair that

@@ -78,6 +78,7 @@ static __noinline int admit_from_overlay(struct __sk_buff *skb, struct context *
 		reason = find_local(c, ep);
 	if (reason)
 		return reason;
+	remember_fragment(c);
 	if (c->tagged_reply)
 		return follow_vouched(c, flow, low);
 	/* Without the far node's word an answer is judged as what it is: a

@@ -122,6 +122,7 @@ int from_pod(struct __sk_buff *skb)
 	reason = check_sender(skb, c, ep);
 	if (reason || !ep)
 		return drop(skb, c, reason);
+	remember_fragment(c);
 	reason = from_gateway(skb, c);
 	if (!reason)
 		reason = to_backend(skb, c);

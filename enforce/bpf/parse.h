@@ -4,11 +4,14 @@
 
 #include "maps.h"
 
+#define IPV4_RESERVED_FLAG 0x8000
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_DONT_FRAGMENT 0x4000
 #define IPV4_OFFSET_MASK 0x1fff
 #define IPV4_HEADER_LEN 20
+#define IPV4_MAX_PAYLOAD (0xffff - IPV4_HEADER_LEN)
 
+#define ICMP_HEADER_LEN 8
 #define ICMP_ECHO_REPLY 0
 #define ICMP_UNREACHABLE 3
 #define ICMP_ECHO 8
@@ -109,17 +112,15 @@ static __noinline int source_route(struct __sk_buff *skb, __u32 offset, __u32 en
 			offset++;
 			continue;
 		}
-		if (offset + 3 > end) {
-			if (offset + 2 > end || bpf_skb_load_bytes(skb, offset, option, 2))
+		if (offset + 2 > end || bpf_skb_load_bytes(skb, offset, option, 2) ||
+		    option[1] < 2 || offset + option[1] > end)
+			return REASON_MALFORMED;
+		if (option[0] == OPTION_LOOSE_ROUTE || option[0] == OPTION_STRICT_ROUTE) {
+			if (option[1] < 3 || bpf_skb_load_bytes(skb, offset, option, 3))
 				return REASON_MALFORMED;
-		} else if (bpf_skb_load_bytes(skb, offset, option, 3)) {
-			return REASON_MALFORMED;
+			if (option[2] <= option[1])
+				return REASON_SOURCE_ROUTE;
 		}
-		if (option[1] < 2 || offset + option[1] > end)
-			return REASON_MALFORMED;
-		if ((option[0] == OPTION_LOOSE_ROUTE || option[0] == OPTION_STRICT_ROUTE) &&
-		    option[2] <= option[1])
-			return REASON_SOURCE_ROUTE;
 		offset += option[1];
 	}
 	return REASON_NONE;
@@ -150,21 +151,30 @@ static __always_inline void echo_ports(struct context *c, __u8 type, __be16 id)
 	c->dst_port = type == ICMP_ECHO ? bpf_htons(ICMP_ECHO) : id;
 }
 
+/* Reads what the packet, and not just its frame, holds behind the IP header. */
+static __always_inline int load_l4(struct __sk_buff *skb, struct context *c, __u32 offset, void *to,
+				   __u32 len)
+{
+	if (offset + len > c->payload_len || bpf_skb_load_bytes(skb, c->l4 + offset, to, len))
+		return REASON_MALFORMED;
+	return REASON_NONE;
+}
+
 /* The header that an ICMP error quotes (RFC 792): its flow is the error's. */
 static __noinline int parse_quoted(struct __sk_buff *skb, struct context *c)
 {
 	struct ipv4 ip;
 	__be16 ports[4] = {};
-	__u32 offset = c->l4 + 8, words;
+	__u32 words;
 
-	if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)))
+	if (load_l4(skb, c, ICMP_HEADER_LEN, &ip, sizeof(ip)))
 		return REASON_MALFORMED;
 	words = ip.version_words & 0xf;
 	if (ip.version_words >> 4 != 4 || words < 5)
 		return REASON_MALFORMED;
 	if (bpf_ntohs(ip.fragment) & IPV4_OFFSET_MASK)
 		return REASON_ICMP_UNRELATED;
-	if (bpf_skb_load_bytes(skb, offset + words * 4, ports, sizeof(ports)))
+	if (load_l4(skb, c, ICMP_HEADER_LEN + words * 4, ports, sizeof(ports)))
 		return REASON_MALFORMED;
 	addr_from_v4(&c->quoted_src, ip.src);
 	addr_from_v4(&c->quoted_dst, ip.dst);
@@ -186,7 +196,7 @@ static __noinline int parse_icmp(struct __sk_buff *skb, struct context *c)
 		__be16 checksum, id, sequence;
 	} icmp;
 
-	if (bpf_skb_load_bytes(skb, c->l4, &icmp, sizeof(icmp)))
+	if (load_l4(skb, c, 0, &icmp, sizeof(icmp)))
 		return REASON_MALFORMED;
 	if (icmp.type == ICMP_REDIRECT)
 		return REASON_ICMP_UNRELATED;
@@ -201,7 +211,7 @@ static __always_inline int parse_tcp(struct __sk_buff *skb, struct context *c)
 {
 	__u8 header[14]; /* up to the flags: a shorter first fragment hides them */
 
-	if (bpf_skb_load_bytes(skb, c->l4, header, sizeof(header)))
+	if (load_l4(skb, c, 0, header, sizeof(header)))
 		return REASON_MALFORMED;
 	c->src_port = *(__be16 *)&header[0];
 	c->dst_port = *(__be16 *)&header[2];
@@ -234,37 +244,54 @@ static __noinline int parse_later_fragment(struct context *c)
 	return REASON_NONE;
 }
 
+/* Notes the ports of a first fragment, once its sender is known to be who it
+ * claims to be. */
 static __noinline void remember_fragment(struct context *c)
 {
 	struct fragment_key key = {};
 	struct fragment_ports ports = { .src = c->src_port, .dst = c->dst_port };
 
+	if (c->fragment != FRAGMENT_FIRST)
+		return;
 	fragment_key(c, &key);
 	bpf_map_update_elem(&fragments, &key, &ports, BPF_ANY);
 }
 
-/* Needs src, dst, protocol, fragment and l4. */
+/* A piece that is not the last fills whole units of 8 bytes, and none ends
+ * behind the largest packet (RFC 791 section 3.2). */
+static __always_inline bool fragment_refused(struct context *c)
+{
+	__u32 start = (c->fragment_field & IPV4_OFFSET_MASK) * 8;
+
+	if (c->fragment_field & IPV4_MORE_FRAGMENTS && (!c->payload_len || c->payload_len & 7))
+		return true;
+	return start + c->payload_len > IPV4_MAX_PAYLOAD;
+}
+
+static __always_inline int parse_ports(struct __sk_buff *skb, struct context *c)
+{
+	__be16 header[4]; /* all of UDP's, and what SCTP's first piece must hold */
+
+	if (load_l4(skb, c, 0, header, sizeof(header)))
+		return REASON_MALFORMED;
+	c->src_port = header[0];
+	c->dst_port = header[1];
+	c->has_ports = 1;
+	return REASON_NONE;
+}
+
+/* Needs src, dst, protocol, fragment, l4 and payload_len. */
 static __always_inline int parse_l4(struct __sk_buff *skb, struct context *c)
 {
-	__be16 ports[2];
-	int reason = REASON_NONE;
-
+	if (fragment_refused(c))
+		return REASON_MALFORMED;
 	if (c->fragment == FRAGMENT_LATER)
 		return parse_later_fragment(c);
-	if (c->protocol == IPPROTO_TCP) {
-		reason = parse_tcp(skb, c);
-	} else if (c->protocol == IPPROTO_ICMP) {
-		reason = parse_icmp(skb, c);
-	} else if (has_ports(c->protocol)) {
-		if (bpf_skb_load_bytes(skb, c->l4, ports, sizeof(ports)))
-			return REASON_MALFORMED;
-		c->src_port = ports[0];
-		c->dst_port = ports[1];
-		c->has_ports = 1;
-	}
-	if (!reason && c->fragment == FRAGMENT_FIRST)
-		remember_fragment(c);
-	return reason;
+	if (c->protocol == IPPROTO_TCP)
+		return parse_tcp(skb, c);
+	if (c->protocol == IPPROTO_ICMP)
+		return parse_icmp(skb, c);
+	return has_ports(c->protocol) ? parse_ports(skb, c) : REASON_NONE;
 }
 
 static __always_inline void parse_fragment_field(struct context *c, __u32 field)
@@ -288,7 +315,8 @@ static __noinline int parse_ipv4(struct __sk_buff *skb, struct context *c)
 	header_len = (ip.version_words & 0xf) * 4;
 	total_len = bpf_ntohs(ip.total_len);
 	if (ip.version_words >> 4 != 4 || header_len < IPV4_HEADER_LEN ||
-	    total_len < header_len || c->l3 + total_len > skb->len)
+	    total_len < header_len || c->l3 + total_len > skb->len ||
+	    bpf_ntohs(ip.fragment) & IPV4_RESERVED_FLAG)
 		return REASON_MALFORMED;
 	if (protocol_refused(ip.protocol))
 		return REASON_UNSUPPORTED_PROTOCOL;

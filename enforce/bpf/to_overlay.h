@@ -66,8 +66,10 @@ int to_overlay(struct __sk_buff *skb)
 	reason = parse_ipv4(skb, c);
 	if (!reason)
 		reason = stack_sender(skb, c);
-	if (!reason)
+	if (!reason) {
+		remember_fragment(c);
 		reason = admit_to_overlay(skb, c);
+	}
 	if (!reason)
 		reason = tag(skb, c);
 	if (reason)

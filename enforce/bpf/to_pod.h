@@ -74,6 +74,7 @@ static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
 
 	if (reason)
 		return reason;
+	remember_fragment(c);
 	if (answers(skb, c, flow, low)) {
 		flow_use(c, flow, true);
 		return REASON_NONE;

@@ -169,10 +169,9 @@ static __always_inline int parse_fragment_header(struct __sk_buff *skb, struct c
 	c->protocol = header.next_header;
 	c->l4 += FRAGMENT_HEADER_LEN;
 	c->payload_len -= FRAGMENT_HEADER_LEN;
-	if (c->fragment_field & IPV4_OFFSET_MASK)
-		c->fragment = FRAGMENT_LATER;
-	else
-		c->fragment = FRAGMENT_FIRST;
+	if (!c->fragment_field)
+		return REASON_MALFORMED;
+	c->fragment = c->fragment_field & IPV4_OFFSET_MASK ? FRAGMENT_LATER : FRAGMENT_FIRST;
 	return REASON_NONE;
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/signet-cni/signet/enforce/policy"
+	"github.com/signet-cni/signet/enforce/service"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/overlay/wire"
 )
@@ -33,12 +34,20 @@ const (
 	farHost   = "172.18.0.2"
 	thirdHost = "172.18.0.3"
 	world     = "203.0.113.5"
+	vip       = "10.96.0.10" // of a Service
 
 	idA     = identity.ID(0xc0ffee01)
 	idB     = identity.ID(1000)
 	idS     = identity.ID(1001)
 	idFar   = identity.ID(1002)
 	idOther = identity.ID(1003) // known, but not of a pod at first
+)
+
+// A Service at vip:80, and its backends.
+var (
+	clusterIP  = service.Frontend{Addr: netip.MustParseAddr(vip), Port: 80, Protocol: policy.TCP}
+	backendB   = netip.MustParseAddrPort(addrB + ":8080")
+	backendFar = netip.MustParseAddrPort(addrFar + ":8080")
 )
 
 func mac(last byte) net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, last} }
@@ -121,13 +130,32 @@ func openNode(t testing.TB, cfg Config) *node {
 func newNode(t testing.TB) *node {
 	t.Helper()
 	n := newEmptyNode(t)
+	n.reset()
+	return n
+}
+
+// reset makes the node one that newNode gives.
+func (n *node) reset() {
+	n.t.Helper()
+	n.forgetFlows()
+	empty[bpfFragmentKey](n.t, n.objs.Fragments)
+	empty[bpfAddr](n.t, n.objs.TunnelSources)
+	empty[bpfAffinityKey](n.t, n.objs.Affinities)
+	pods := map[netip.Addr]Endpoint{}
 	for _, ep := range []Endpoint{podA(), podB(), podS()} {
-		must(t, n.SetEndpoint(ep))
+		pods[ep.Addr] = ep
+		must(n.t, n.SetEndpoint(ep))
+	}
+	for addr := range n.Endpoints() {
+		if _, ok := pods[addr]; !ok {
+			must(n.t, n.DeleteEndpoint(addr))
+		}
 	}
 	_, err := n.SetLocations(testLocations())
-	must(t, err)
+	must(n.t, err)
+	_, err = n.SetServices(nil)
+	must(n.t, err)
 	n.setPolicy(openTable())
-	return n
 }
 
 func (n *node) setPolicy(table *policy.Table) {
@@ -137,11 +165,13 @@ func (n *node) setPolicy(table *policy.Table) {
 }
 
 // forgetFlows empties the flow table.
-func (n *node) forgetFlows() {
-	n.t.Helper()
-	var key bpfFlowKey
-	for n.objs.Flows.NextKey(nil, &key) == nil {
-		must(n.t, n.objs.Flows.Delete(key))
+func (n *node) forgetFlows() { empty[bpfFlowKey](n.t, n.objs.Flows) }
+
+func empty[K any](t testing.TB, m *ebpf.Map) {
+	t.Helper()
+	var key K
+	for m.NextKey(nil, &key) == nil {
+		must(t, m.Delete(key))
 	}
 }
 

@@ -13,12 +13,11 @@ import (
 // insideEnv tells the child of TestMain that it has namespaces of its own.
 const insideEnv = "SIGNET_TEST_NAMESPACES"
 
-// pinRoot is the BPF file system of this run, interfaces the devices in its
-// network namespace, by name.
-var (
-	pinRoot    string
-	interfaces = map[string]int{}
-)
+// pinRoot is the BPF file system of this run.
+var pinRoot string
+
+// interfaces are the devices in its network namespace.
+var interfaces = map[string]int{"overlay": 10, "uplink": 11, "podA": 12, "podB": 13, "podS": 14}
 
 // TestMain runs the tests again in a child with network and mount namespaces
 // of its own, so that every goroutine is inside and nothing outlives the run.
@@ -67,17 +66,12 @@ func prepareInside() (remove func(), err error) {
 	if err := syscall.Mount("bpf", pinRoot, "bpf", 0, ""); err != nil {
 		return nil, fmt.Errorf("mount a BPF file system: %w", err)
 	}
-	for _, name := range []string{"overlay", "uplink", "podA", "podB", "podS"} {
+	for name, index := range interfaces {
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name = name
+		attrs.Name, attrs.Index = name, index
 		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: name + "-peer"}); err != nil {
 			return nil, fmt.Errorf("add %s: %w", name, err)
 		}
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			return nil, err
-		}
-		interfaces[name] = link.Attrs().Index
 	}
 	return func() {
 		if err := syscall.Unmount(pinRoot, 0); err == nil {

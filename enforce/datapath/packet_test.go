@@ -14,6 +14,7 @@ type ipv4 struct {
 	header  layers.IPv4
 	l4      gopacket.SerializableLayer
 	payload []byte
+	edit    func([]byte) // last, on the whole packet
 }
 
 func ends(src, dst string) (from, to netip.AddrPort) {
@@ -94,6 +95,12 @@ func (p ipv4) carrying(payload []byte) ipv4 {
 	return p
 }
 
+// raw returns a copy of which edit changes bytes after all checksums are made.
+func (p ipv4) raw(edit func([]byte)) ipv4 {
+	p.edit = edit
+	return p
+}
+
 // bytes builds the packet, with all lengths and checksums.
 func (p ipv4) bytes() []byte {
 	parts := []gopacket.SerializableLayer{&p.header}
@@ -105,6 +112,9 @@ func (p ipv4) bytes() []byte {
 	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
 	if err := gopacket.SerializeLayers(buffer, options, parts...); err != nil {
 		panic(err)
+	}
+	if p.edit != nil {
+		p.edit(buffer.Bytes())
 	}
 	return buffer.Bytes()
 }

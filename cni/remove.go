@@ -1,0 +1,57 @@
+package cni
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/signet-cni/signet/cni/internal/veth"
+	"github.com/signet-cni/signet/cni/internal/wire"
+)
+
+// remove forgets an interface: hooks, state and address, in an order that
+// frees the address last. That it is not known is no error.
+func (m *Manager) remove(ctx context.Context, key wire.Key) error {
+	unlock, err := m.locks.lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return m.clear(ctx, key)
+}
+
+// clear is remove for who holds the interface's lock.
+func (m *Manager) clear(ctx context.Context, key wire.Key) error {
+	if err := veth.Delete(key.HostIfName()); err != nil {
+		return err
+	}
+	return m.drop(ctx, key)
+}
+
+// drop is clear for an interface that is gone.
+func (m *Manager) drop(ctx context.Context, key wire.Key) error {
+	e, known := m.get(key)
+	if known && e.ep.HostIfIndex != 0 {
+		e.phase = leaving
+		m.set(e)
+		m.cfg.Changed()
+		if err := m.disconnect(ctx, e.ep); err != nil {
+			return err
+		}
+		m.cfg.Log.Info("endpoint removed", endpointAttrs(e.ep)...)
+	}
+	if err := m.ipam.release(key); err != nil {
+		return err
+	}
+	m.forget(key)
+	return nil
+}
+
+// disconnect undoes connect, also when ctx has ended.
+func (m *Manager) disconnect(ctx context.Context, ep Endpoint) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), disconnectTime)
+	defer cancel()
+	if err := m.cfg.Network.Disconnect(ctx, ep); err != nil {
+		return fmt.Errorf("disconnect pod %s/%s: %w", ep.Namespace, ep.Pod, err)
+	}
+	return m.store.remove(ep.HostIfName)
+}
