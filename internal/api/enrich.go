@@ -57,17 +57,18 @@ func (n Names) destination(e Event) identity.ID {
 }
 
 // end names one end by its identity, and by the pod that has the address if
-// the identity is from the same namespace: a pod whose labels changed may still
-// speak under its old one.
+// the identity is the pod's or from the same namespace: a pod whose labels
+// changed may still speak under its old one.
 func (n Names) end(at netip.AddrPort, id identity.ID) End {
 	end := End{Addr: at.Addr(), Port: at.Port(), Identity: id, IdentityName: id.Name()}
-	set, ok := n.Set(id)
-	if !ok {
+	if id.Reserved() {
 		return end
 	}
-	end.Namespace, end.Labels = set.Namespace, set.PodLabels
-	if pod, ok := n.Pod(at.Addr()); ok && pod.Namespace == set.Namespace {
-		end.Pod = pod.Pod
+	if set, ok := n.Set(id); ok {
+		end.Namespace, end.Labels = set.Namespace, set.PodLabels
+	}
+	if pod, ok := n.Pod(at.Addr()); ok && (pod.Identity == id || pod.Namespace == end.Namespace) {
+		end.Namespace, end.Pod = pod.Namespace, pod.Pod
 	}
 	return end
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -35,11 +34,11 @@ type request struct {
 // accepts every write. It writes down what it is asked.
 type fakeAPI struct {
 	*httptest.Server
-	kinds map[string]string // list kinds by resource
 
 	mu       sync.Mutex
-	objects  map[string][]any // by resource
-	answers  map[string]int   // status codes of requests other than list and watch, by "verb resource"
+	kinds    map[string]string // of lists, by resource
+	objects  map[string][]any  // by resource
+	answers  map[string]int    // status codes of requests other than list and watch, by "verb resource"
 	requests []request
 	bodies   []string
 }
@@ -69,6 +68,7 @@ func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	status := a.answers[asked.verb+" "+asked.resource]
 	items := a.objects[asked.resource]
+	kind := a.kinds[asked.resource]
 	a.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	switch {
@@ -78,7 +78,7 @@ func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case asked.verb == "list":
 		list := map[string]any{
-			"kind": a.kinds[asked.resource], "apiVersion": version, "items": items,
+			"kind": kind, "apiVersion": version, "items": items,
 			"metadata": map[string]any{"resourceVersion": "1"},
 		}
 		_ = json.NewEncoder(w).Encode(list)
@@ -156,12 +156,17 @@ func (a *fakeAPI) sent() []string {
 	return slices.Clone(a.bodies)
 }
 
+// setKind changes what lists of a resource say they are; "" does not decode.
+func (a *fakeAPI) setKind(resource, kind string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.kinds[resource] = kind
+}
+
 func (a *fakeAPI) answer(what string, status int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	answers := maps.Clone(a.answers)
-	answers[what] = status
-	a.answers = answers
+	a.answers[what] = status
 }
 
 func (a *fakeAPI) client(t *testing.T) *Client {

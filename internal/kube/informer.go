@@ -48,7 +48,7 @@ type feed struct {
 
 	mu       sync.Mutex
 	failures uint64
-	last     error // of the latest failure since the last change; nil: none
+	last     error // the latest failure; nil: a request succeeded since
 }
 
 // newCollection makes the cache of one kind. changed is called for every
@@ -56,8 +56,9 @@ type feed struct {
 func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher, example S,
 	parse cache.TransformFunc, changed func(Kind), failed func(Kind, error),
 ) (collection[T], *feed, error) {
-	informer := cache.NewSharedIndexInformer(from, example, 0, cache.Indexers{})
-	f := &feed{kind: kind, informer: informer}
+	f := &feed{kind: kind}
+	informer := cache.NewSharedIndexInformer(f.observe(from), example, 0, cache.Indexers{})
+	f.informer = informer
 	if err := informer.SetTransform(parse); err != nil {
 		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)
 	}
@@ -71,14 +72,13 @@ func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher,
 		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)
 	}
 	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { f.succeed(); changed(kind) },
+		AddFunc: func(any) { changed(kind) },
 		UpdateFunc: func(before, after any) {
-			f.succeed()
 			if !sameMeaning[T](before, after) {
 				changed(kind)
 			}
 		},
-		DeleteFunc: func(any) { f.succeed(); changed(kind) },
+		DeleteFunc: func(any) { changed(kind) },
 	})
 	if err != nil {
 		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)
@@ -101,17 +101,38 @@ func expected(err error) bool {
 	return errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
 }
 
+// observe notes when the API server answers.
+func (f *feed) observe(from cache.ListerWatcher) cache.ListerWatcher {
+	inner := cache.ToListerWatcherWithContext(from)
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			list, err := inner.ListWithContext(ctx, options)
+			f.answered(err)
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			events, err := inner.WatchWithContext(ctx, options)
+			f.answered(err)
+			return events, err
+		},
+	}
+}
+
+// answered forgets the latest failure once a request succeeds.
+func (f *feed) answered(err error) {
+	if err != nil {
+		return // counted where the watch ends
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = nil
+}
+
 func (f *feed) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.failures++
 	f.last = err
-}
-
-func (f *feed) succeed() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.last = nil
 }
 
 // WatchStatus says how the watch of one kind fares.
@@ -120,7 +141,7 @@ type WatchStatus struct {
 	Synced   bool // the first list has arrived
 	Objects  int
 	Failures uint64 // of list and watch, since the start
-	// Error is the latest failure, nil if something arrived since.
+	// Error is the latest failure, nil if a request succeeded since.
 	Error error
 }
 

@@ -208,11 +208,13 @@ func TestDaemonSet(t *testing.T) {
 		}
 	}
 	equal(t, "mounted volumes", slices.Sorted(maps.Keys(mounted)), slices.Sorted(maps.Keys(volumes)))
-	for _, container := range pod.Containers {
+	var all []string
+	for _, container := range append(slices.Clone(pod.InitContainers), pod.Containers...) {
 		if privileged(&container) {
-			t.Errorf("%s is privileged", container.Name)
+			all = append(all, container.Name)
 		}
 	}
+	equal(t, "privileged containers", all, []string{"mount-bpffs", "agent"})
 }
 
 func privileged(container *corev1.Container) bool {

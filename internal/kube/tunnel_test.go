@@ -16,16 +16,9 @@ import (
 	"github.com/signet-cni/signet/overlay"
 )
 
-// derivePrefix stands in for the overlay's derivation.
+// derivePrefix derives prefixes as the agents of one cluster do.
 func derivePrefix(node overlay.Node) (netip.Prefix, error) {
-	base := [16]byte{0: 0xfd, 1: 0x51, 2: 0xc7, 3: 0xe1}
-	for _, cidr := range node.PodCIDRs {
-		if cidr.Addr().Is4() {
-			copy(base[4:], cidr.Addr().AsSlice())
-			return netip.PrefixFrom(netip.AddrFrom16(base), 64), nil
-		}
-	}
-	return netip.Prefix{}, fmt.Errorf("node %s has no IPv4 pod range", node.Name)
+	return overlay.Prefix(overlay.ClusterID{0x51, 0xc7, 0xe1}, node.PodCIDRs[0])
 }
 
 // tunnelNode makes the n-th node of a cluster.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -157,7 +158,7 @@ func allWatched(got map[request]map[string]bool) bool {
 // What does not sync is named, with the reason.
 func TestWaitSyncedNames(t *testing.T) {
 	fake := newFakeAPI(t, nil)
-	fake.kinds["tunnels"] = "" // undecodable
+	fake.setKind("tunnels", "") // undecodable
 	w, err := NewWatcher(fake.client(t), Config{Changed: func(Kind) {}, Prefix: derivePrefix})
 	if err != nil {
 		t.Fatal(err)
@@ -169,6 +170,26 @@ func TestWaitSyncedNames(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "not yet known: tunnels (") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// A kind without objects recovers as well: its list tells, no event does.
+func TestStatusRecovers(t *testing.T) {
+	fake := newFakeAPI(t, nil)
+	fake.setKind("tunnels", "")
+	w, err := NewWatcher(fake.client(t), Config{Changed: func(Kind) {}, Prefix: derivePrefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go w.Run(ctx)
+	tunnels := func() WatchStatus {
+		statuses := w.Status()
+		return statuses[slices.IndexFunc(statuses, func(s WatchStatus) bool { return s.Kind == Tunnels })]
+	}
+	eventually(t, "the failure shows", func() bool { return tunnels().Error != nil })
+	fake.setKind("tunnels", "TunnelList")
+	eventually(t, "the failure is over", func() bool { s := tunnels(); return s.Synced && s.Error == nil && s.Failures > 0 })
 }
 
 func TestWatcherNeedsConfig(t *testing.T) {

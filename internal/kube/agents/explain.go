@@ -50,6 +50,8 @@ func (c *Cluster) explain(err error, doing string) error {
 	case apierrors.IsForbidden(err), strings.Contains(err.Error(), "forbidden"):
 		return fmt.Errorf("not allowed to %s: the user of the kubeconfig needs the verbs "+
 			"list on pods and create and get on pods/exec: %w", doing, err)
+	case strings.Contains(err.Error(), "executable file not found"):
+		return fmt.Errorf("%s: its image has no such command: is it of another release?", doing)
 	case unreachable(err):
 		return fmt.Errorf("the API server at %s does not answer: %w: is the cluster up, and is this the right context?",
 			c.rest.Host, innermost(err))

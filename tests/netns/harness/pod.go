@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/identity"
@@ -84,3 +86,8 @@ func (p *Pod) Relabel(labels map[string]string) {
 
 // HostIf is the name of the pod's interface on its node.
 func (p *Pod) HostIf() string { return p.endpoint.HostIfName }
+
+// Frame is a packet as the pod itself would send it.
+func (p *Pod) Frame(packet Packet) []byte {
+	return Frame(p.endpoint.HostMAC, p.endpoint.PodMAC, unix.ETH_P_IP, packet.Bytes())
+}

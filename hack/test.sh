@@ -1,0 +1,12 @@
+#!/bin/bash
+# Run tests as root, none of them skipped for want of it: test.sh PACKAGE...
+. "$(dirname "${BASH_SOURCE[0]}")/../tests/kind/lib.sh"
+
+"$REPO/hack/packages.sh" ip=iproute2 tc=iproute2 iptables=iptables
+cd "$REPO"
+report=$(mktemp -d)
+trap 'rm -rf "$report"' EXIT
+step "building the test reporter" go build -o "$report/report" ./hack/testreport
+
+export SIGNET_REQUIRE_ROOT=1
+go test -json -p 2 "$@" | "$report/report"

@@ -1,0 +1,169 @@
+// Package cli is the command signet: it asks one node's agent over its socket,
+// or all agents of a cluster through the API server, and shows the answers.
+//
+// Both ways give the same documents: towards a cluster, the command runs itself
+// in each agent's container, with --local and -o json, and merges what comes
+// back.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signet-cni/signet/internal/api"
+	"github.com/signet-cni/signet/internal/cli/table"
+	"github.com/signet-cni/signet/internal/kube/agents"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // not ready, incomplete, or an error
+	exitUsage  = 2
+)
+
+// Env is what the command gets from the process.
+type Env struct {
+	Version        string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Colour         bool // Stdout is a terminal that wants colours
+	Now            func() time.Time
+	// Connect reaches a cluster.
+	Connect func(agents.Config) (Cluster, error)
+}
+
+// Cluster is what the command needs of agents.Cluster.
+type Cluster interface {
+	Agents(ctx context.Context) ([]agents.Agent, error)
+	Exec(ctx context.Context, agent agents.Agent, command []string, stdout io.Writer) error
+}
+
+// errTold ends a command whose failure the user has been told of.
+var errTold = errors.New("told")
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+// Run runs the command line and returns the exit code.
+func Run(ctx context.Context, args []string, env Env) int {
+	a := &app{env: env}
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errTold):
+		return exitFailed
+	case errors.As(err, &usage):
+		a.complain(err.Error() + "; see \"signet --help\"")
+		return exitUsage
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return exitFailed // the user knows
+	default:
+		a.complain(err.Error())
+		return exitFailed
+	}
+}
+
+// app is one run of the command.
+type app struct {
+	env        Env
+	socket     string
+	local      bool
+	kubeconfig string
+	context    string
+	namespace  string // of the agents
+	nodes      []string
+	output     string
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "signet",
+		Short: "See what the Signet pod network does and why",
+		Long: `See what the Signet pod network does and why.
+
+On a node, as root, signet asks that node's agent. Anywhere else it takes your
+kubeconfig and asks every node's agent through the API server; for that you
+need the rights to list pods and to exec in them, in kube-system.`,
+		Example: `  signet status                            is every node well?
+  signet endpoint list                     which pods are there, with which identity?
+  signet identity show 2463510212          what does this number stand for?
+  signet flows -f --verdict dropped        what is being dropped, and why?
+  signet flows --pod concert/vip           who talks to this pod?`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetOut(a.env.Stdout)
+	root.SetErr(a.env.Stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags := root.PersistentFlags()
+	flags.BoolVar(&a.local, "local", false, "ask this node's agent only, over its socket")
+	flags.StringVar(&a.socket, "socket", api.SocketPath, "path of the agent's socket")
+	flags.StringVar(&a.kubeconfig, "kubeconfig", "", "path of the kubeconfig (default $KUBECONFIG or ~/.kube/config)")
+	flags.StringVar(&a.context, "context", "", "context of the kubeconfig")
+	flags.StringVar(&a.namespace, "signet-namespace", agents.DefaultNamespace, "namespace of the agents")
+	flags.StringSliceVar(&a.nodes, "node", nil, "ask only these nodes of the cluster")
+	root.AddCommand(a.statusCommand(), a.endpointCommand(), a.identityCommand(), a.flowsCommand(), a.versionCommand())
+	return root
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Show the version of this command", Args: noArgs,
+		Long: `Show the version of this command. Those of the agents are in "signet status".`,
+		RunE: func(*cobra.Command, []string) error { return a.print("signet " + a.env.Version) },
+	}
+}
+
+// group makes a command that only holds others.
+func group(name, alias, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: name, Aliases: []string{alias}, Short: short, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// noArgs refuses arguments, an unknown command among them.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unknown argument %q of \"%s\"", args[0], cmd.CommandPath())}
+	}
+	return nil
+}
+
+// outputFlag adds the flag -o with the formats that the command has; the first
+// one is the default.
+func (a *app) outputFlag(cmd *cobra.Command, formats ...string) {
+	list := strings.Join(formats, ", ")
+	output := cmd.Flags().StringP("output", "o", formats[0], "output format: "+list)
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if !slices.Contains(formats, *output) {
+			return usageError{fmt.Errorf("unknown output format %q: want one of %s", *output, list)}
+		}
+		a.output = *output
+		return nil
+	}
+}
+
+func (a *app) print(line string) error {
+	_, err := fmt.Fprintln(a.env.Stdout, line)
+	return err
+}
+
+// complain tells the user in one line.
+func (a *app) complain(text string) {
+	_, _ = fmt.Fprintln(a.env.Stderr, "signet: "+table.Clean(text)) // nowhere else to tell
+}

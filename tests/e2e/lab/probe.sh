@@ -1,0 +1,40 @@
+# Makes all probes at once that it reads, one a line: NUMBER PROTOCOL HOST PORT SECONDS
+# Answers with a line each: NUMBER OUTCOME [SERVER CLIENT], in which SERVER is the name that the server gave for itself
+# and CLIENT the address and port that it was asked from.
+
+tcp() {
+	local url=http://$2:$3 out
+	if out=$(curl --silent --show-error --fail-early --max-time "$4" --write-out '\n' \
+		"$url/hostname" "$url/clientip" 2>&1); then
+		echo "$1" answer $out
+		return
+	fi
+	case $out in
+	*"resolv"* | *"Resolv"*) echo "$1" no-name ;;
+	*"timed out"*) echo "$1" silence ;;
+	*) echo "$1" refused ;;
+	esac
+}
+
+udp() {
+	local out
+	out=$(timeout "$4" bash -c 'exec 3<>"/dev/udp/$0/$1" || exit 3
+		for question in hostname clientip; do
+			printf %s "$question" >&3 && dd bs=2048 count=1 <&3 2>/dev/null || exit 4
+			echo
+		done' "$2" "$3" 2>/dev/null)
+	case $? in
+	0) echo "$1" answer $out ;;
+	3) echo "$1" no-name ;;
+	4) echo "$1" refused ;;
+	*) echo "$1" silence ;;
+	esac
+}
+
+while read -r number protocol host port seconds; do
+	case $protocol in
+	TCP) tcp "$number" "$host" "$port" "$seconds" & ;;
+	UDP) udp "$number" "$host" "$port" "$seconds" & ;;
+	esac
+done
+wait

@@ -1,0 +1,161 @@
+package harness
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/signet-cni/signet/overlay"
+)
+
+// captureBuffer holds what arrives while the reader sleeps, in bytes.
+const captureBuffer = 64 << 20
+
+// Capture reads every packet that a node or the world gives to the underlay,
+// where it enters the router: what a node receives shares its memory with the
+// copy of a capture, and the kernel writes new headers into fragments.
+type Capture struct {
+	t       TB
+	fds     []int
+	readers sync.WaitGroup
+
+	mu     sync.Mutex
+	sealed int      // packets of WireGuard between nodes
+	plain  int      // other IP packets
+	leaks  []string // those with an address of a pod or a service
+}
+
+// Capture watches until Stop, or the end of the test.
+func (c *Cluster) Capture() *Capture {
+	c.t.Helper()
+	p := &Capture{t: c.t}
+	names := []string{"world"}
+	for _, n := range c.Nodes {
+		names = append(names, n.Uplink)
+	}
+	for _, name := range names {
+		fd, err := openCapture(name)
+		c.must(err)
+		p.fds = append(p.fds, fd)
+		p.readers.Go(func() { p.read(fd, name) })
+	}
+	c.t.Cleanup(func() { p.stop() })
+	return p
+}
+
+func openCapture(name string) (int, error) {
+	ifi, err := net.InterfaceByName(name)
+	if err != nil {
+		return 0, fmt.Errorf("capture on %s: %w", name, err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(bigEndian(unix.ETH_P_ALL)))
+	if err != nil {
+		return 0, fmt.Errorf("capture on %s: %w", name, err)
+	}
+	wait := unix.Timeval{Usec: 50_000}
+	return fd, errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, captureBuffer),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait),
+		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: bigEndian(unix.ETH_P_ALL), Ifindex: ifi.Index}))
+}
+
+func bigEndian(v uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
+}
+
+// read ends when the socket is shut down and empty.
+func (p *Capture) read(fd int, name string) {
+	buf := make([]byte, 1<<16)
+	for {
+		n, from, err := unix.Recvfrom(fd, buf, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if errors.Is(err, unix.EAGAIN) && p.running() {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		l, ok := from.(*unix.SockaddrLinklayer)
+		if ok && l.Pkttype != unix.PACKET_OUTGOING && l.Protocol != bigEndian(unix.ETH_P_ARP) {
+			p.sort(name, buf[:n])
+		}
+	}
+}
+
+func (p *Capture) running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fds != nil
+}
+
+// sort counts a packet. Anything that is not IPv4 counts as a leak, too.
+func (p *Capture) sort(name string, packet []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(packet) < 20 || packet[0]>>4 != 4 {
+		p.leaks = append(p.leaks, fmt.Sprintf("%s: not IPv4: %x", name, packet[:min(len(packet), 40)]))
+		return
+	}
+	src, dst := netip.AddrFrom4([4]byte(packet[12:16])), netip.AddrFrom4([4]byte(packet[16:20]))
+	switch {
+	case isWireGuard(packet) && NodeRange.Contains(src) && NodeRange.Contains(dst):
+		p.sealed++
+	case ofPods(src) || ofPods(dst):
+		p.leaks = append(p.leaks, fmt.Sprintf("%s: %s to %s, protocol %d", name, src, dst, packet[9]))
+	default:
+		p.plain++
+	}
+}
+
+func ofPods(a netip.Addr) bool { return ClusterRange.Contains(a) || ServiceRange.Contains(a) }
+
+func isWireGuard(packet []byte) bool {
+	l4 := int(packet[0]&0xf) * 4
+	return packet[9] == unix.IPPROTO_UDP && len(packet) > l4+4 &&
+		binary.BigEndian.Uint16(packet[l4+2:]) == overlay.DefaultPort
+}
+
+func (p *Capture) stop() {
+	p.mu.Lock()
+	fds := p.fds
+	p.fds = nil
+	p.mu.Unlock()
+	p.readers.Wait()
+	for _, fd := range fds {
+		stats, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+		if err != nil {
+			p.t.Errorf("capture: %v", err)
+		} else if stats.Drops > 0 {
+			p.t.Errorf("capture: %d packets were missed", stats.Drops)
+		}
+		_ = unix.Close(fd)
+	}
+}
+
+// Stop ends the capture. It fails the test if a packet with an address of a
+// pod or a service was on the underlay, or if fewer than sealed packets of
+// WireGuard were.
+func (p *Capture) Stop(sealed int) {
+	p.t.Helper()
+	p.stop()
+	p.t.Logf("capture: %d packets of WireGuard, %d others", p.sealed, p.plain)
+	slices.Sort(p.leaks)
+	for i, leak := range slices.Compact(p.leaks) {
+		if i == 10 {
+			p.t.Errorf("and more")
+			break
+		}
+		p.t.Errorf("plaintext on the underlay: %s", leak)
+	}
+	if p.sealed < sealed {
+		p.t.Errorf("%d packets of WireGuard, want %d at least: was it used?", p.sealed, sealed)
+	}
+}

@@ -1,0 +1,115 @@
+package netns_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/signet-cni/signet/enforce/policy"
+	"github.com/signet-cni/signet/enforce/service"
+	"github.com/signet-cni/signet/tests/netns/harness"
+)
+
+// never is how long a test waits for what must not come.
+const never = 400 * time.Millisecond
+
+// clusterIP makes a service for TCP and UDP.
+func clusterIP(addr string, port uint16, backends ...netip.AddrPort) service.Service {
+	front := func(p policy.Protocol) service.Frontend {
+		return service.Frontend{Addr: netip.MustParseAddr(addr), Port: port, Protocol: p}
+	}
+	return service.Service{
+		Namespace: "test", Name: addr, Backends: backends,
+		Frontends: []service.Frontend{front(policy.TCP), front(policy.UDP)},
+	}
+}
+
+// TestClusterIP reaches backends of every kind; the client sees the service's
+// address only. Backends are compared by what they answer.
+func TestClusterIP(t *testing.T) {
+	harness.Require(t)
+	c := harness.NewCluster(t, 2, harness.Options{})
+	a := c.AddPod(c.Nodes[0], harness.Role("a"))
+	local := c.AddPod(c.Nodes[0], harness.Role("local"))
+	b := c.AddPod(c.Nodes[1], harness.Role("b"))
+	capture := c.Capture()
+	for i, backend := range []*harness.Host{&b.Host, &local.Host, &c.Nodes[0].Host, &c.Nodes[1].Host, c.World} {
+		addr := fmt.Sprintf("10.96.0.%d", i+1)
+		c.SetServices(clusterIP(addr, 80, netip.AddrPortFrom(backend.Addr, 8080)))
+		via := netip.AddrPortFrom(netip.MustParseAddr(addr), 80)
+		if err := harness.Transfer(&a.Host, backend, via, 8080, 1<<20); err != nil {
+			t.Errorf("TCP to backend %s: %v; %s", backend.Addr, err, c.Drops())
+		}
+		stop := backend.EchoUDP(8080)
+		for _, size := range []int{1, 1000, 5000} {
+			if err := a.EchoOnce(via, harness.Filler(size), soon); err != nil {
+				t.Errorf("UDP of %d bytes to backend %s: %v; %s", size, backend.Addr, err, c.Drops())
+			}
+		}
+		stop()
+	}
+	capture.Stop(100)
+}
+
+// TestClusterIPMoves: a connection stays with its backend when the service
+// moves on, and a new one goes to the new backend.
+func TestClusterIPMoves(t *testing.T) {
+	harness.Require(t)
+	c := harness.NewCluster(t, 2, harness.Options{})
+	a := c.AddPod(c.Nodes[0], harness.Role("a"))
+	b := c.AddPod(c.Nodes[1], harness.Role("b"))
+	d := c.AddPod(c.Nodes[1], harness.Role("d"))
+	via := netip.MustParseAddrPort("10.96.0.1:80")
+	c.SetServices(clusterIP("10.96.0.1", 80, netip.AddrPortFrom(b.Addr, 8080)))
+	first := harness.Converse(t, &a.Host, &b.Host, via, 8080)
+	c.SetServices(clusterIP("10.96.0.1", 80, netip.AddrPortFrom(d.Addr, 8080)))
+	must(t, first.Say(soon))
+	second := harness.Converse(t, &a.Host, &d.Host, via, 8080)
+	must(t, second.Say(soon))
+	must(t, first.Say(soon))
+}
+
+// TestForwards: ports of a node that stand for a pod of this or of another
+// node, with and without masquerade.
+func TestForwards(t *testing.T) {
+	harness.Require(t)
+	c := harness.NewCluster(t, 2, harness.Options{})
+	here, there := c.Nodes[0], c.Nodes[1]
+	local := c.AddPod(here, harness.Role("local"))
+	remote := c.AddPod(there, harness.Role("remote"))
+	const port = 8080
+	here.SetForwards(
+		harness.Forward{Port: 30001, To: netip.AddrPortFrom(local.Addr, port)},
+		harness.Forward{Port: 30002, To: netip.AddrPortFrom(local.Addr, port), Masquerade: true},
+		harness.Forward{Port: 30003, To: netip.AddrPortFrom(remote.Addr, port), Masquerade: true},
+		harness.Forward{Port: 30004, To: netip.AddrPortFrom(remote.Addr, port)},
+	)
+	capture := c.Capture()
+	for _, client := range []*harness.Host{c.World, &there.Host} {
+		for nodePort, server := range map[uint16]*harness.Host{30001: &local.Host, 30002: &local.Host, 30003: &remote.Host} {
+			forwarded(t, c, client, netip.AddrPortFrom(here.Addr, nodePort), server, port)
+		}
+	}
+	for nodePort, server := range map[uint16]*harness.Host{30002: &local.Host, 30003: &remote.Host} {
+		forwarded(t, c, &here.Host, netip.AddrPortFrom(here.Addr, nodePort), server, port)
+	}
+	remote.EchoUDP(port)
+	here.WantDrops("spoofed-address", func() {
+		if err := c.World.EchoOnce(netip.AddrPortFrom(here.Addr, 30004), []byte("x"), never); err == nil {
+			t.Error("the world's address crosses the tunnel")
+		}
+	})
+	capture.Stop(100)
+}
+
+func forwarded(t *testing.T, c *harness.Cluster, client *harness.Host, via netip.AddrPort, server *harness.Host, port uint16) {
+	t.Helper()
+	if err := harness.Transfer(client, server, via, port, 1<<20); err != nil {
+		t.Errorf("TCP %s to %s: %v; %s", client.Addr, via, err, c.Drops())
+	}
+	defer server.EchoUDP(port)()
+	if err := client.EchoOnce(via, harness.Filler(1000), soon); err != nil {
+		t.Errorf("UDP %s to %s: %v; %s", client.Addr, via, err, c.Drops())
+	}
+}
