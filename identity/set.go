@@ -80,7 +80,7 @@ func (s Set) Validate() error {
 		return fmt.Errorf("set of namespace %q: label %s says %q", s.Namespace, NamespaceNameLabel, name)
 	}
 	for _, glob := range s.Dropped {
-		if err := checkGlob(glob); err != nil || glob == "" {
+		if err := checkGlob(glob); err != nil {
 			return fmt.Errorf("set of namespace %q: dropped glob %q is malformed", s.Namespace, glob)
 		}
 	}

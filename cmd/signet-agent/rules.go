@@ -91,7 +91,7 @@ func (r *rules) resolve(ctx context.Context, pod kube.Pod, policies []policy.Pol
 	if !ok {
 		return identity.Unknown, fmt.Errorf("namespace %s is not known (yet)", pod.Namespace)
 	}
-	ignore := identity.DefaultIgnore().Counting(policy.NamedKeys(policies))
+	ignore := r.agent.cfg.settings.current().ignore.Counting(policy.NamedKeys(policies))
 	set := identity.NewSet(pod.Namespace, labels, pod.Labels, ignore)
 	id, err := r.registry.Resolve(ctx, set)
 	if err != nil {
