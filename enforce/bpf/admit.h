@@ -91,7 +91,7 @@ static __always_inline int follow_related(struct context *c, struct flow *flow, 
 		return REASON_ICMP_UNRELATED;
 	if (flow->flags & FLOW_ADMITTED && flow->revision != c->revision)
 		return REASON_ICMP_UNRELATED;
-	flow_use(c, flow, !opened_by_source(flow, low));
+	flow_use(c, flow, low, !opened_by_source(flow, low));
 	return REASON_NONE;
 }
 
@@ -106,12 +106,12 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
 	if (!flow || flow->flags & FLOW_SERVICE || c->opening)
 		return FLOW_NONE;
 	if (opened_by_source(flow, low)) {
-		flow_use(c, flow, false);
+		flow_use(c, flow, low, false);
 		if (flow->revision == c->revision && flow->src_identity == c->src_identity &&
 		    (!c->dst_identity || flow->dst_identity == c->dst_identity))
 			return REASON_NONE;
 		c->stale = 1;
-		c->kept_flags = flow->flags & (FLOW_ANSWERED | FLOW_CLOSING);
+		c->kept_flags |= flow->flags & (FLOW_ANSWERED | FLOW_CLOSING);
 		return FLOW_NONE;
 	}
 	if (!(flow->flags & FLOW_ADMITTED))
@@ -122,27 +122,39 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
 		if (reason)
 			return reason;
 	}
-	flow_use(c, flow, true);
+	flow_use(c, flow, low, true);
 	return REASON_NONE;
-}
-
-/* Lets a packet that opens a connection follow the flow which an earlier hook
- * opened for it: opened again here, it would forget its service and its way. */
-static __always_inline void expect_opened(struct context *c, struct flow *flow, bool low)
-{
-	if (flow && !(flow->flags & FLOW_SERVICE) && opened_by_source(flow, low))
-		c->opening = 0;
 }
 
 /* Like follow, for a packet that the far node vouches to be an answer: this
  * node must have opened the flow, towards that node. */
 static __noinline int follow_vouched(struct context *c, struct flow *flow, bool low)
 {
-	if (!flow || flow->flags & FLOW_SERVICE || opened_by_source(flow, low) ||
-	    flow->path != PATH_TUNNEL || flow->prefix != c->prefix)
+	bool crossed;
+
+	if (!flow || flow->flags & FLOW_SERVICE || flow->path != PATH_TUNNEL ||
+	    flow->prefix != c->prefix)
 		return REASON_REPLY_WITHOUT_FLOW;
-	if (!c->related && flow->dst_identity != c->src_identity)
+	crossed = opened_by_source(flow, low);
+	if (crossed && !(flow->flags & FLOW_CROSSED))
+		return REASON_REPLY_WITHOUT_FLOW;
+	if (!crossed && !c->related && flow->dst_identity != c->src_identity)
 		flow->dst_identity = c->src_identity;
-	flow_use(c, flow, true);
+	flow_use(c, flow, low, true);
 	return REASON_NONE;
+}
+
+/* A packet of the far end that is about to take over the entry of a flow that
+ * this node has sent to it: two ends that open at once, or a far node that
+ * lost its entry. The entry goes on to tell both, or each node would wait for
+ * the other's first packet for ever. */
+static __always_inline void keep_crossed(struct context *c, struct flow *flow, bool low)
+{
+	if (!flow || flow->flags & FLOW_SERVICE || flow->path != PATH_TUNNEL ||
+	    flow->prefix != c->prefix)
+		return;
+	if (opened_by_source(flow, low) && !(flow->flags & FLOW_CROSSED))
+		return;
+	c->kept_flags = FLOW_CROSSED;
+	flow_translation(c, flow, low);
 }

@@ -64,16 +64,6 @@ static __always_inline bool answers(struct __sk_buff *skb, struct context *c, st
 	return flow->path == PATH_TUNNEL && skb->ingress_ifindex == overlay_ifindex;
 }
 
-/* Another hook has judged what a shaped pod is sent or sends; what the tunnel
- * brought to a port of the node has not been judged for the pod behind it. */
-static __always_inline bool judged_before(struct __sk_buff *skb, struct context *c,
-					  struct flow *flow)
-{
-	if (skb->ingress_ifindex == overlay_ifindex)
-		return flow && flow->path == PATH_TUNNEL;
-	return c->src_identity > IDENTITY_MAX_RESERVED;
-}
-
 /* The pod's own answer address is the node when its packets were translated
  * there; the local node itself is always admitted. */
 static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
@@ -85,16 +75,17 @@ static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
 	if (reason)
 		return reason;
 	remember_fragment(c);
+	/* What another hook has judged opens nothing anew. */
+	if (flow && flow->path != PATH_STACK)
+		c->opening = 0;
 	if (answers(skb, c, flow, low)) {
-		flow_use(c, flow, true);
+		flow_use(c, flow, low, true);
 		return REASON_NONE;
 	}
 	/* What left by the tunnel is not answered past it. */
 	if (flow && !c->opening && !(flow->flags & FLOW_SERVICE) && flow->path == PATH_TUNNEL &&
 	    skb->ingress_ifindex != overlay_ifindex)
 		return REASON_UNTRUSTED_PATH;
-	if (judged_before(skb, c, flow))
-		expect_opened(c, flow, low);
 	reason = follow(c, flow, low);
 	if (reason != FLOW_NONE)
 		return reason;
