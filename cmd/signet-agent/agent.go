@@ -40,6 +40,7 @@ func runAgent(ctx context.Context, cfg config, log *slog.Logger) error {
 	a := &agent{cfg: cfg, log: log}
 	a.status = newStatus(a)
 	a.loops = newLoops(a)
+	cfg.settings.changed = a.loops.configured
 	served, err := a.serveAPI(ctx)
 	if err != nil {
 		cancel()
@@ -164,6 +165,7 @@ func (a *agent) serve(ctx context.Context) error {
 	failed := make(chan error, 2)
 	running.Go(func() { failed <- cni.NewServer(a.pods, a.log).Serve(ctx, listener) })
 	running.Go(func() { failed <- flows.run(ctx) })
+	running.Go(func() { a.cfg.settings.run(ctx) })
 	running.Go(func() { a.loops.run(ctx) })
 	err = <-failed
 	cancel()

@@ -71,6 +71,12 @@ func (l *loops) changed(kind kube.Kind) {
 	l.report.Poke()
 }
 
+// configured pokes the loops that read live settings.
+func (l *loops) configured() {
+	l.rules.Poke()
+	l.report.Poke()
+}
+
 // run runs every loop until ctx ends.
 func (l *loops) run(ctx context.Context) {
 	all := []*reconcile.Loop{l.tunnel, l.rules, l.services, l.outward, l.pods, l.report, l.publish}
@@ -138,10 +144,11 @@ func (l *loops) syncReport(ctx context.Context) error {
 	_, identities := w.Identities()
 	_, nodes := w.Nodes()
 	_, services := w.Services()
-	_, self, _ := w.Node()
+	node, self, _ := w.Node()
 	problems := append(append(append(append(policies, identities...), nodes...), services...), self...)
 	problems = append(problems, l.agent.tunnel.problems()...)
 	problems = append(problems, l.agent.rules.problems()...)
+	problems = append(problems, l.agent.cfg.settings.problems(node)...)
 	return l.agent.reporter.Report(ctx, problems)
 }
 

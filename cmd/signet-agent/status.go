@@ -58,6 +58,9 @@ func (s *status) Status() api.Status {
 	}
 	st.Problems = a.loops.problems()
 	st.Ready = len(st.Problems) == 0
+	if err := a.cfg.settings.problem(); err != nil {
+		st.Problems = append(st.Problems, err.Error())
+	}
 	st.Device = a.tunnel.status()
 	st.Policy = a.rules.status()
 	st.Endpoints = len(a.pods.Endpoints())
