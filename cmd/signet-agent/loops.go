@@ -41,7 +41,7 @@ func newLoops(a *agent) *loops {
 		return reconcile.New(reconcile.Config{Name: name, Do: do, MinInterval: minInterval, Log: a.log})
 	}
 	l.tunnel = loop("tunnel", func(ctx context.Context) error { return a.tunnel.sync(ctx) })
-	l.rules = loop("policy", func(ctx context.Context) error { return a.rules.sync(ctx) })
+	l.rules = loop("policy", l.syncRules)
 	l.services = loop("services", l.syncServices)
 	l.outward = loop("masquerade", l.syncMasquerade)
 	l.pods = loop("endpoints", func(ctx context.Context) error { return a.pods.Prune(ctx) })
@@ -66,8 +66,15 @@ func (l *loops) changed(kind kube.Kind) {
 	case kube.Services, kube.EndpointSlices:
 		l.services.Poke()
 	case kube.Pods, kube.Namespaces, kube.NetworkPolicies, kube.Identities:
+		l.agent.propagation.begin(time.Now())
 		l.rules.Poke()
 	}
+	l.report.Poke()
+}
+
+// configured pokes the loops that read live settings.
+func (l *loops) configured() {
+	l.rules.Poke()
 	l.report.Poke()
 }
 
@@ -117,6 +124,18 @@ func (l *loops) failing() error {
 	return nil
 }
 
+func (l *loops) syncRules(ctx context.Context) error {
+	noticed := l.agent.propagation.take()
+	err := l.agent.rules.sync(ctx)
+	switch {
+	case err != nil:
+		l.agent.propagation.begin(noticed)
+	case !noticed.IsZero():
+		l.agent.metrics.Propagated(time.Since(noticed))
+	}
+	return err
+}
+
 func (l *loops) syncServices(context.Context) error {
 	services, _ := l.agent.watcher.Services()
 	_, err := l.agent.datapath.SetServices(services)
@@ -138,10 +157,11 @@ func (l *loops) syncReport(ctx context.Context) error {
 	_, identities := w.Identities()
 	_, nodes := w.Nodes()
 	_, services := w.Services()
-	_, self, _ := w.Node()
+	node, self, _ := w.Node()
 	problems := append(append(append(append(policies, identities...), nodes...), services...), self...)
 	problems = append(problems, l.agent.tunnel.problems()...)
 	problems = append(problems, l.agent.rules.problems()...)
+	problems = append(problems, l.agent.cfg.settings.problems(node)...)
 	return l.agent.reporter.Report(ctx, problems)
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
@@ -22,12 +23,11 @@ type rules struct {
 	agent    *agent
 	registry *identity.Registry
 
-	mu        sync.Mutex // one sync at a time; guards what follows
-	joining   map[netip.Addr]kube.Pod
-	published map[identity.ID]identity.Set // as last watched
-	compiled  policy.Result
-	sets      map[identity.ID]identity.Set // what compiled knows
-	policies  int
+	mu       sync.Mutex // one sync at a time; guards what follows
+	joining  map[netip.Addr]kube.Pod
+	compiled policy.Result
+	sets     map[identity.ID]identity.Set // what compiled knows
+	policies int
 }
 
 func newRules(a *agent, registry *identity.Registry) *rules {
@@ -92,7 +92,7 @@ func (r *rules) resolve(ctx context.Context, pod kube.Pod, policies []policy.Pol
 	if !ok {
 		return identity.Unknown, fmt.Errorf("namespace %s is not known (yet)", pod.Namespace)
 	}
-	ignore := identity.DefaultIgnore().Counting(policy.NamedKeys(policies))
+	ignore := r.agent.cfg.settings.current().ignore.Counting(policy.NamedKeys(policies))
 	set := identity.NewSet(pod.Namespace, labels, pod.Labels, ignore)
 	id, err := r.registry.Resolve(ctx, set)
 	if err != nil {
@@ -128,28 +128,22 @@ func (r *rules) identify(ctx context.Context, policies []policy.Policy) ([]membe
 	return members, errors.Join(errs...)
 }
 
-// learn takes in what the cluster published, and forgets what it published no
-// longer: an endpoint here that needs it publishes it again. What this node
-// allocated and has not seen in the watch yet stays.
+// learn takes in what the cluster published. A number that it published no
+// longer stays known for a while (identity.Grace), and an endpoint here that
+// needs it publishes it again.
 func (r *rules) learn() {
 	published, _ := r.agent.watcher.Identities()
-	for id, set := range published {
-		if err := r.registry.Learn(id, set); err != nil {
-			r.agent.log.Warn("identity refused", "identity", id.String(), "error", err)
-		}
+	if err := r.registry.Adopt(published); err != nil {
+		r.agent.log.Warn("identities refused", "error", err)
 	}
-	for id := range r.published {
-		if _, ok := published[id]; !ok {
-			r.registry.Forget(id)
-		}
-	}
-	r.published = published
 }
 
 // apply compiles and puts in force, then lets endpoints take their numbers.
 func (r *rules) apply(members []member, policies []policy.Policy) error {
 	sets := r.registry.All()
+	began := time.Now()
 	compiled := policy.Compile(sets, policies)
+	r.agent.metrics.Compiled(time.Since(began))
 	if _, err := r.agent.datapath.SetPolicy(&compiled.Table); err != nil {
 		return err
 	}

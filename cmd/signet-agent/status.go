@@ -58,6 +58,9 @@ func (s *status) Status() api.Status {
 	}
 	st.Problems = a.loops.problems()
 	st.Ready = len(st.Problems) == 0
+	if err := a.cfg.settings.problem(); err != nil {
+		st.Problems = append(st.Problems, err.Error())
+	}
 	st.Device = a.tunnel.status()
 	st.Policy = a.rules.status()
 	st.Endpoints = len(a.pods.Endpoints())
@@ -67,6 +70,9 @@ func (s *status) Status() api.Status {
 			watch.Error = w.Error.Error()
 		}
 		st.Watches = append(st.Watches, watch)
+	}
+	if err := a.noMetrics.Load(); err != nil {
+		st.Problems = append(st.Problems, (*err).Error())
 	}
 	s.addCounters(&st)
 	return st

@@ -10,6 +10,19 @@
 /* What follow() says beside a reason: no flow speaks for the packet. */
 #define FLOW_NONE (-1)
 
+/* Keeps a flow that may not go on, so that every packet of it is judged in the
+ * direction in which it was opened: were it forgotten, the responder's next
+ * packet would open it anew from the other end, where policy may admit it. */
+static __noinline void revoke(struct context *c)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, &c->key);
+
+	if (!flow)
+		return;
+	flow->src_identity = c->src_identity;
+	flow->revision = 0;
+}
+
 /* Judges the packet as the first of a flow and remembers it. */
 static __noinline int open_admitted(struct __sk_buff *skb, struct context *c)
 {
@@ -17,7 +30,7 @@ static __noinline int open_admitted(struct __sk_buff *skb, struct context *c)
 
 	if (reason) {
 		if (c->stale)
-			bpf_map_delete_elem(&flows, &c->key);
+			revoke(c);
 		return reason;
 	}
 	if (flow_open(c, FLOW_ADMITTED))
@@ -62,7 +75,7 @@ static __noinline int judge_again(struct context *c, struct flow *flow)
 	reason = judge(c);
 	turn_around(c);
 	if (reason) {
-		bpf_map_delete_elem(&flows, &c->key);
+		flow->revision = 0; /* see revoke */
 		return reason;
 	}
 	flow->src_identity = c->dst_identity;
@@ -78,7 +91,7 @@ static __always_inline int follow_related(struct context *c, struct flow *flow, 
 		return REASON_ICMP_UNRELATED;
 	if (flow->flags & FLOW_ADMITTED && flow->revision != c->revision)
 		return REASON_ICMP_UNRELATED;
-	flow_use(c, flow, !opened_by_source(flow, low));
+	flow_use(c, flow, low, !opened_by_source(flow, low));
 	return REASON_NONE;
 }
 
@@ -93,12 +106,12 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
 	if (!flow || flow->flags & FLOW_SERVICE || c->opening)
 		return FLOW_NONE;
 	if (opened_by_source(flow, low)) {
-		flow_use(c, flow, false);
+		flow_use(c, flow, low, false);
 		if (flow->revision == c->revision && flow->src_identity == c->src_identity &&
 		    (!c->dst_identity || flow->dst_identity == c->dst_identity))
 			return REASON_NONE;
 		c->stale = 1;
-		c->kept_flags = flow->flags & (FLOW_ANSWERED | FLOW_CLOSING);
+		c->kept_flags |= flow->flags & (FLOW_ANSWERED | FLOW_CLOSING);
 		return FLOW_NONE;
 	}
 	if (!(flow->flags & FLOW_ADMITTED))
@@ -109,7 +122,7 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
 		if (reason)
 			return reason;
 	}
-	flow_use(c, flow, true);
+	flow_use(c, flow, low, true);
 	return REASON_NONE;
 }
 
@@ -117,11 +130,31 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
  * node must have opened the flow, towards that node. */
 static __noinline int follow_vouched(struct context *c, struct flow *flow, bool low)
 {
-	if (!flow || flow->flags & FLOW_SERVICE || opened_by_source(flow, low) ||
-	    flow->path != PATH_TUNNEL || flow->prefix != c->prefix)
+	bool crossed;
+
+	if (!flow || flow->flags & FLOW_SERVICE || flow->path != PATH_TUNNEL ||
+	    flow->prefix != c->prefix)
 		return REASON_REPLY_WITHOUT_FLOW;
-	if (!c->related && flow->dst_identity != c->src_identity)
+	crossed = opened_by_source(flow, low);
+	if (crossed && !(flow->flags & FLOW_CROSSED))
+		return REASON_REPLY_WITHOUT_FLOW;
+	if (!crossed && !c->related && flow->dst_identity != c->src_identity)
 		flow->dst_identity = c->src_identity;
-	flow_use(c, flow, true);
+	flow_use(c, flow, low, true);
 	return REASON_NONE;
+}
+
+/* A packet of the far end that is about to take over the entry of a flow that
+ * this node has sent to it: two ends that open at once, or a far node that
+ * lost its entry. The entry goes on to tell both, or each node would wait for
+ * the other's first packet for ever. */
+static __always_inline void keep_crossed(struct context *c, struct flow *flow, bool low)
+{
+	if (!flow || flow->flags & FLOW_SERVICE || flow->path != PATH_TUNNEL ||
+	    flow->prefix != c->prefix)
+		return;
+	if (opened_by_source(flow, low) && !(flow->flags & FLOW_CROSSED))
+		return;
+	c->kept_flags = FLOW_CROSSED;
+	flow_translation(c, flow, low);
 }

@@ -96,17 +96,24 @@ static __always_inline void flow_touch(struct context *c, struct flow *flow, boo
 		flow->seen = now;
 }
 
+/* Takes over which address the flow's client asked for. */
+static __always_inline void flow_translation(struct context *c, struct flow *flow, bool low)
+{
+	if (!(flow->flags & FLOW_TRANSLATED))
+		return;
+	c->translated = 1;
+	c->nat_addr = flow->nat_addr;
+	c->nat_port = flow->nat_port;
+	c->to_client = opened_by_source(flow, low) == !!(flow->flags & FLOW_CROSSED);
+}
+
 /* Takes over what the flow knows of the way. */
-static __always_inline void flow_use(struct context *c, struct flow *flow, bool reply)
+static __always_inline void flow_use(struct context *c, struct flow *flow, bool low, bool reply)
 {
 	c->path = flow->path;
 	c->prefix = flow->prefix;
 	c->reply = reply;
-	if (flow->flags & FLOW_TRANSLATED) {
-		c->translated = 1;
-		c->nat_addr = flow->nat_addr;
-		c->nat_port = flow->nat_port;
-	}
+	flow_translation(c, flow, low);
 	if (!c->related)
 		flow_touch(c, flow, reply);
 }

@@ -83,6 +83,7 @@ static __noinline int admit_from_overlay(struct __sk_buff *skb, struct context *
 		return follow_vouched(c, flow, low);
 	/* Without the far node's word an answer is judged as what it is: a
 	 * packet of its own. */
+	keep_crossed(c, flow, low);
 	if (flow && !opened_by_source(flow, low))
 		flow = NULL;
 	reason = follow(c, flow, low);

@@ -65,6 +65,13 @@ static __always_inline __be32 addr_v4(const struct addr *a)
 	return ((const __u32 *)a->bytes)[3];
 }
 
+static __always_inline bool addr_is_v4(const struct addr *a)
+{
+	const __u32 *words = (const __u32 *)a->bytes;
+
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+
 static __always_inline bool addr_equal(const struct addr *a, const struct addr *b)
 {
 	const __u64 *x = (const __u64 *)a->bytes, *y = (const __u64 *)b->bytes;
@@ -179,6 +186,7 @@ static __noinline int parse_quoted(struct __sk_buff *skb, struct context *c)
 	addr_from_v4(&c->quoted_src, ip.src);
 	addr_from_v4(&c->quoted_dst, ip.dst);
 	c->quoted_protocol = ip.protocol;
+	c->quoted_words = words;
 	if (has_ports(ip.protocol)) {
 		c->src_port = ports[0];
 		c->dst_port = ports[1];

@@ -70,7 +70,7 @@ static __noinline bool ports_admit(struct context *c, struct ports *ports)
 
 static __noinline bool block_admits(struct context *c, __u64 rule_set, const struct addr *peer)
 {
-	struct rule_cidr_key key = { .prefix_len = 192 };
+	struct rule_cidr_key key = { .prefix_len = 224, .family = { addr_is_v4(peer) ? 4 : 6 } };
 
 	__builtin_memcpy(key.rule_set, &rule_set, 8);
 	__builtin_memcpy(key.addr, peer->bytes, 16);

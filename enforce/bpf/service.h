@@ -7,6 +7,7 @@
 #include "maps.h"
 #include "policy.h"
 
+#define CHECKSUM_ICMP 2
 #define CHECKSUM_TCP 16
 #define CHECKSUM_UDP 6
 
@@ -16,6 +17,16 @@ struct rewrite {
 	__u32 addr_offset; /* within the IPv4 header */
 	__u32 port_offset; /* within the transport header */
 };
+
+static __always_inline int replace_addr(struct __sk_buff *skb, __u32 header, __u32 addr_offset,
+					__be32 from, __be32 to)
+{
+	if (bpf_l3_csum_replace(skb, header + offsetof(struct ipv4, checksum), from, to, 4))
+		return REASON_TRANSLATION_FAILED;
+	if (bpf_skb_store_bytes(skb, header + addr_offset, &to, 4, 0))
+		return REASON_TRANSLATION_FAILED;
+	return REASON_NONE;
+}
 
 static __always_inline int rewrite_l4(struct __sk_buff *skb, struct context *c,
 				      const struct rewrite *r)
@@ -39,12 +50,7 @@ static __noinline int rewrite_end(struct __sk_buff *skb, struct context *c, cons
 {
 	if (c->fragment != FRAGMENT_LATER && rewrite_l4(skb, c, r))
 		return REASON_TRANSLATION_FAILED;
-	if (bpf_l3_csum_replace(skb, c->l3 + offsetof(struct ipv4, checksum), r->from_addr,
-				r->to_addr, 4))
-		return REASON_TRANSLATION_FAILED;
-	if (bpf_skb_store_bytes(skb, c->l3 + r->addr_offset, &r->to_addr, 4, 0))
-		return REASON_TRANSLATION_FAILED;
-	return REASON_NONE;
+	return replace_addr(skb, c->l3, r->addr_offset, r->from_addr, r->to_addr);
 }
 
 /* Sends the packet to addr:port instead; nat_* keep what was asked for. */
@@ -65,6 +71,23 @@ static __noinline int translate_destination(struct __sk_buff *skb, struct contex
 	return rewrite_end(skb, c, &r);
 }
 
+/* Makes an ICMP error quote what the client has sent. The quoted header keeps
+ * its sum, checksum included; so only the port changes ICMP's checksum. */
+static __noinline int untranslate_quoted(struct __sk_buff *skb, struct context *c)
+{
+	__u32 quoted = c->l4 + ICMP_HEADER_LEN;
+	__be32 backend = addr_v4(&c->quoted_dst), asked = addr_v4(&c->nat_addr);
+
+	if (replace_addr(skb, quoted, offsetof(struct ipv4, dst), backend, asked))
+		return REASON_TRANSLATION_FAILED;
+	if (bpf_l4_csum_replace(skb, c->l4 + CHECKSUM_ICMP, c->dst_port, c->nat_port, 2) ||
+	    bpf_skb_store_bytes(skb, quoted + c->quoted_words * 4 + 2, &c->nat_port, 2, 0))
+		return REASON_TRANSLATION_FAILED;
+	if (!addr_equal(&c->src, &c->quoted_dst))
+		return REASON_NONE; /* from a router on the way */
+	return replace_addr(skb, c->l3, offsetof(struct ipv4, src), backend, asked);
+}
+
 /* Gives an answer the source address that its client asked for. */
 static __noinline int untranslate_source(struct __sk_buff *skb, struct context *c)
 {
@@ -74,9 +97,9 @@ static __noinline int untranslate_source(struct __sk_buff *skb, struct context *
 		.addr_offset = offsetof(struct ipv4, src), .port_offset = 0,
 	};
 
-	if (!c->translated || !c->reply || c->related)
+	if (!c->to_client)
 		return REASON_NONE;
-	return rewrite_end(skb, c, &r);
+	return c->related ? untranslate_quoted(skb, c) : rewrite_end(skb, c, &r);
 }
 
 static __always_inline bool is_host(const struct addr *a)
@@ -109,23 +132,69 @@ static __noinline struct backend *backend_at(__u64 set, __u32 slot)
 	return bpf_map_lookup_elem(&backends, &key);
 }
 
-/* The client's backend by affinity, renewed; else a random one. */
+/* A set's backends stand in order (toServices). */
+static __always_inline int backend_compare(const struct addr *addr, __be16 port,
+					   const struct backend *backend)
+{
+	int order = addr_compare(addr, &backend->addr);
+
+	return order ? order : (int)port - (int)backend->port;
+}
+
+#define MAX_HALVINGS 32
+
+static __noinline bool has_backend(struct service *service, const struct addr *addr, __be16 port)
+{
+	__u32 low = 0, high = service->count;
+
+	for (int i = 0; i < MAX_HALVINGS && low < high; i++) {
+		__u32 middle = low + (high - low) / 2;
+		struct backend *backend = backend_at(service->backends, middle);
+		int order;
+
+		if (!backend)
+			return false;
+		order = backend_compare(addr, port, backend);
+		if (!order)
+			return true;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return false;
+}
+
+/* The backend that the client has by affinity, if it is still one. */
+static __noinline struct backend *affine_backend(struct affinity_key *client,
+						 struct service *service)
+{
+	struct affinity *known = bpf_map_lookup_elem(&affinities, client);
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	if (!known || (__s64)(now - known->seen) >= (__s64)(service->affinity * NS_PER_SECOND))
+		return NULL;
+	if (known->backends != service->backends) {
+		if (!has_backend(service, &known->backend.addr, known->backend.port))
+			return NULL;
+		known->backends = service->backends;
+	}
+	known->seen = now;
+	return &known->backend;
+}
+
+/* The client's backend by affinity, else a random one. */
 static __noinline struct backend *backend_of(struct context *c, struct service *service,
 					     struct service_key *key)
 {
 	struct affinity_key client = { .client = c->src, .service = *key };
 	struct affinity entry = { .seen = bpf_ktime_get_coarse_ns(), .backends = service->backends };
-	struct backend *backend;
-	struct affinity *known;
+	struct backend *backend = NULL;
 
-	if (service->affinity) {
-		known = bpf_map_lookup_elem(&affinities, &client);
-		if (known && known->backends == service->backends &&
-		    entry.seen - known->seen < service->affinity * NS_PER_SECOND) {
-			known->seen = entry.seen;
-			return &known->backend;
-		}
-	}
+	if (service->affinity)
+		backend = affine_backend(&client, service);
+	if (backend)
+		return backend;
 	backend = backend_at(service->backends, bpf_get_prandom_u32() % service->count);
 	if (backend && service->affinity) {
 		entry.backend = *backend;
@@ -135,22 +204,23 @@ static __noinline struct backend *backend_of(struct context *c, struct service *
 }
 
 /* Remembers the choice under the address that the pod asked for. */
-static __noinline int remember_backend(struct context *c, struct backend *backend)
+static __noinline int remember_backend(struct context *c, const struct addr *addr, __be16 port)
 {
 	struct flow *flow = &c->flow;
 	bool low = flow_key_of(c);
 
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->seen = bpf_ktime_get_coarse_ns();
-	flow->nat_addr = backend->addr;
-	flow->nat_port = backend->port;
+	flow->nat_addr = *addr;
+	flow->nat_port = port;
 	flow->flags = FLOW_SERVICE | (low ? FLOW_LOW_OPENED : 0);
 	flow->revision = c->revision;
 	return bpf_map_update_elem(&flows, &c->key, flow, BPF_ANY);
 }
 
-/* Is the remembered choice good for this packet? A connection stays with its
- * backend; new ones and datagrams move on when services have changed. */
+/* Is what the flow tells good for this packet without another look at the
+ * services? For a connection always; for its first packet and for datagrams
+ * until services have changed. */
 static __always_inline bool choice_holds(struct context *c, struct flow *flow)
 {
 	if (c->protocol == IPPROTO_TCP && !c->opening)
@@ -158,32 +228,48 @@ static __always_inline bool choice_holds(struct context *c, struct flow *flow)
 	return !(flow->flags & FLOW_CLOSING) && flow->revision == c->revision;
 }
 
-/* If the destination is a Service, makes it a backend. One without backends
- * goes to the host stack, where kube-proxy refuses it. */
-static __noinline int to_backend(struct __sk_buff *skb, struct context *c)
+/* Chooses a backend, the flow's own if the service still has it. */
+static __noinline int choose_backend(struct __sk_buff *skb, struct context *c, struct flow *flow)
 {
 	struct service_key key = {};
-	struct service *service;
+	struct service *service = service_of(c, &key);
 	struct backend *backend;
+	struct addr addr;
+	__be16 port;
+
+	/* One without backends goes to the host stack, where kube-proxy
+	 * refuses it. */
+	if (!service || !service->count)
+		return REASON_NONE;
+	if (flow && flow->flags & FLOW_SERVICE && !(flow->flags & FLOW_CLOSING) &&
+	    has_backend(service, &flow->nat_addr, flow->nat_port)) {
+		addr = flow->nat_addr;
+		port = flow->nat_port;
+	} else {
+		backend = backend_of(c, service, &key);
+		if (!backend)
+			return REASON_NONE;
+		addr = backend->addr;
+		port = backend->port;
+	}
+	if (remember_backend(c, &addr, port))
+		return REASON_TRANSLATION_FAILED;
+	return translate_destination(skb, c, &addr, port);
+}
+
+/* If the destination is a Service, makes it a backend. */
+static __noinline int to_backend(struct __sk_buff *skb, struct context *c)
+{
 	struct flow *flow;
 
 	if (c->related || (c->protocol != IPPROTO_TCP && c->protocol != IPPROTO_UDP))
 		return REASON_NONE;
 	flow_key_of(c);
 	flow = flow_live(&c->key);
-	if (flow && !(flow->flags & FLOW_SERVICE))
+	if (!flow || !choice_holds(c, flow))
+		return choose_backend(skb, c, flow);
+	if (!(flow->flags & FLOW_SERVICE))
 		return REASON_NONE;
-	if (flow && choice_holds(c, flow)) {
-		flow_touch(c, flow, false);
-		return translate_destination(skb, c, &flow->nat_addr, flow->nat_port);
-	}
-	service = service_of(c, &key);
-	if (!service || !service->count)
-		return REASON_NONE;
-	backend = backend_of(c, service, &key);
-	if (!backend)
-		return REASON_NONE;
-	if (remember_backend(c, backend))
-		return REASON_TRANSLATION_FAILED;
-	return translate_destination(skb, c, &backend->addr, backend->port);
+	flow_touch(c, flow, false);
+	return translate_destination(skb, c, &flow->nat_addr, flow->nat_port);
 }

@@ -38,8 +38,18 @@ static __always_inline int find_peer(struct context *c)
 static __noinline int admit_to_overlay(struct __sk_buff *skb, struct context *c)
 {
 	bool low = flow_key_of(c);
-	int reason = follow(c, flow_live(&c->key), low);
+	struct flow *flow = flow_live(&c->key);
+	int reason;
 
+	/* What from_pod has judged opens nothing anew. */
+	if (c->src_identity > IDENTITY_MAX_RESERVED)
+		c->opening = 0;
+	/* An answer from a port of the node: the flow was judged as the
+	 * node's, whoever stands behind the port. */
+	if (flow && flow->flags & FLOW_ADMITTED && !opened_by_source(flow, low) &&
+	    c->src_identity == IDENTITY_WORLD)
+		c->src_identity = flow->dst_identity;
+	reason = follow(c, flow, low);
 	if (reason == REASON_NONE && c->path == PATH_TUNNEL)
 		return REASON_NONE;
 	if (reason != REASON_NONE && reason != FLOW_NONE)

@@ -75,8 +75,11 @@ static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
 	if (reason)
 		return reason;
 	remember_fragment(c);
+	/* What another hook has judged opens nothing anew. */
+	if (flow && flow->path != PATH_STACK)
+		c->opening = 0;
 	if (answers(skb, c, flow, low)) {
-		flow_use(c, flow, true);
+		flow_use(c, flow, low, true);
 		return REASON_NONE;
 	}
 	/* What left by the tunnel is not answered past it. */

@@ -80,8 +80,9 @@ struct rule_key {
 };
 
 struct rule_cidr_key {
-	__u32 prefix_len; /* 64 + 0 to 128 */
+	__u32 prefix_len; /* 96 + 0 to 128 */
 	__u8 rule_set[8]; /* native order */
+	__u8 family[4];   /* 4 or 6, then zeroes: ::/0 holds no IPv4 address */
 	__u8 addr[16];
 };
 
@@ -152,6 +153,8 @@ enum flow_flags {
 	FLOW_SERVICE = 16,   /* not a flow: nat_addr:nat_port is the chosen backend */
 	FLOW_CLOSING = 32,   /* FIN or RST was seen */
 	FLOW_ANSWERED = 64,  /* the responder sent something */
+	FLOW_CROSSED = 128,  /* sent by this node too, before the far end opened it;
+			      * FLOW_TRANSLATED is then about this node's end */
 };
 
 /* How the far end is reached from this node. */
@@ -308,10 +311,11 @@ struct context {
 	__u32 payload_len; /* bytes after the IP headers (not options) */
 	struct flow_key key;
 	struct addr quoted_src, quoted_dst;
-	__u8 quoted_protocol;
+	__u8 quoted_protocol, quoted_words;
 	__u8 kept_flags; /* of the flow that the packet opens anew */
 	__u8 stale;      /* a flow of its sender exists, but must be judged anew */
-	__u8 pad[5];
+	__u8 to_client;  /* the receiver is who asked for nat_addr:nat_port */
+	__u8 pad[3];
 	struct flow flow; /* scratch of the flow table's writer */
 };
 
@@ -320,7 +324,7 @@ _Static_assert(sizeof(struct endpoint) == 24, "endpoint");
 _Static_assert(sizeof(struct location) == 16, "location");
 _Static_assert(sizeof(struct prefix_key) == 20, "prefix_key");
 _Static_assert(sizeof(struct side) == 32, "side");
-_Static_assert(sizeof(struct rule_cidr_key) == 28, "rule_cidr_key");
+_Static_assert(sizeof(struct rule_cidr_key) == 32, "rule_cidr_key");
 _Static_assert(sizeof(struct ports) == 16, "ports");
 _Static_assert(sizeof(struct chunk_key) == 16, "chunk_key");
 _Static_assert(sizeof(struct name_key) == 24, "name_key");

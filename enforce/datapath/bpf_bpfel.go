@@ -96,9 +96,11 @@ type bpfContext struct {
 	QuotedSrc      bpfAddr
 	QuotedDst      bpfAddr
 	QuotedProtocol uint8
+	QuotedWords    uint8
 	KeptFlags      uint8
 	Stale          uint8
-	Pad            [5]uint8
+	ToClient       uint8
+	Pad            [3]uint8
 	Flow           bpfFlow
 }
 
@@ -176,6 +178,7 @@ const (
 	bpfFlowFlagsFLOW_SERVICE    bpfFlowFlags = 16
 	bpfFlowFlagsFLOW_CLOSING    bpfFlowFlags = 32
 	bpfFlowFlagsFLOW_ANSWERED   bpfFlowFlags = 64
+	bpfFlowFlagsFLOW_CROSSED    bpfFlowFlags = 128
 )
 
 type bpfFlowKey struct {
@@ -312,6 +315,7 @@ type bpfRuleCidrKey struct {
 	_         structs.HostLayout
 	PrefixLen uint32
 	RuleSet   [8]uint8
+	Family    [4]uint8
 	Addr      [16]uint8
 }
 

@@ -187,11 +187,15 @@ func toPorts(p policy.Ports) bpfPorts {
 }
 
 func toCIDRKey(k policy.CIDRKey) bpfRuleCidrKey {
-	bits := k.Prefix.Bits()
+	bits, family := k.Prefix.Bits(), uint8(6)
 	if k.Prefix.Addr().Is4() {
-		bits += 96
+		bits, family = bits+96, 4
 	}
-	key := bpfRuleCidrKey{PrefixLen: uint32(64 + bits), Addr: k.Prefix.Addr().As16()}
+	key := bpfRuleCidrKey{
+		PrefixLen: uint32(96 + bits),
+		Family:    [4]uint8{family},
+		Addr:      k.Prefix.Addr().As16(),
+	}
 	binary.NativeEndian.PutUint64(key.RuleSet[:], uint64(k.RuleSet))
 	return key
 }

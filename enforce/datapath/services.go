@@ -1,10 +1,12 @@
 package datapath
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/signet-cni/signet/enforce/service"
 )
@@ -40,14 +42,14 @@ func toServices(list []service.Service) (map[bpfServiceKey]bpfService, map[bpfBa
 	frontends := map[bpfServiceKey]bpfService{}
 	backends := map[bpfBackendKey]bpfBackend{}
 	for _, s := range list {
-		number := backendSet(s.Backends)
-		for slot, b := range s.Backends {
-			key := bpfBackendKey{Backends: number, Slot: uint32(slot)}
-			backends[key] = bpfBackend{Addr: toAddr(b.Addr()), Port: toPort(b.Port())}
+		members := toBackends(s.Backends)
+		number := backendSet(members)
+		for slot, b := range members {
+			backends[bpfBackendKey{Backends: number, Slot: uint32(slot)}] = b
 		}
 		value := bpfService{
 			Backends: number,
-			Count:    uint32(len(s.Backends)),
+			Count:    uint32(len(members)),
 			Affinity: uint32(s.Affinity.Seconds()),
 		}
 		for _, f := range s.Frontends {
@@ -70,13 +72,27 @@ func toServiceKey(f service.Frontend) bpfServiceKey {
 	return key
 }
 
+// toBackends gives a set in the order in which the programs search it: that
+// of words as they lie in memory.
+func toBackends(list []netip.AddrPort) []bpfBackend {
+	members := make([]bpfBackend, 0, len(list))
+	for _, b := range list {
+		members = append(members, bpfBackend{Addr: toAddr(b.Addr()), Port: toPort(b.Port())})
+	}
+	word := func(b bpfBackend, at int) uint64 { return binary.NativeEndian.Uint64(b.Addr.Bytes[at:]) }
+	slices.SortFunc(members, func(a, b bpfBackend) int {
+		return cmp.Or(cmp.Compare(word(a, 0), word(b, 0)), cmp.Compare(word(a, 8), word(b, 8)),
+			cmp.Compare(a.Port, b.Port))
+	})
+	return slices.Compact(members)
+}
+
 // backendSet numbers a set by 64 bits of SHA-256 over its members.
-func backendSet(backends []netip.AddrPort) uint64 {
+func backendSet(members []bpfBackend) uint64 {
 	h := sha256.New()
-	for _, b := range backends {
-		a := b.Addr().As16()
-		h.Write(a[:])
-		h.Write(binary.BigEndian.AppendUint16(nil, b.Port()))
+	for _, b := range members {
+		h.Write(b.Addr.Bytes[:])
+		h.Write(binary.NativeEndian.AppendUint16(nil, b.Port))
 	}
 	return binary.BigEndian.Uint64(h.Sum(nil))
 }

@@ -67,16 +67,22 @@ func (c *Client) Flows(ctx context.Context, q Query, each func(Record) error) er
 	return ReadRecords(body, each)
 }
 
-// ReadRecords calls each for every line of a stream of records.
+// ReadRecords calls each for every line of a stream of records. It returns the
+// reader's errors as they are.
 func ReadRecords(r io.Reader, each func(Record) error) error {
 	lines := json.NewDecoder(r)
 	for {
 		var record Record
-		switch err := lines.Decode(&record); {
+		err := lines.Decode(&record)
+		var syntax *json.SyntaxError
+		var kind *json.UnmarshalTypeError
+		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil:
+		case errors.As(err, &syntax), errors.As(err, &kind), errors.Is(err, io.ErrUnexpectedEOF):
 			return fmt.Errorf("read flows: %w", err)
+		case err != nil:
+			return err
 		}
 		if err := each(record); err != nil {
 			return err

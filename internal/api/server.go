@@ -15,7 +15,7 @@ const (
 	// shutdownTime is how long requests in flight may take once Serve is to
 	// end.
 	shutdownTime = 2 * time.Second
-	// writeTime is how long a client may take for one write.
+	// writeTime is how long a client may take for an answer that is no stream.
 	writeTime = 10 * time.Second
 )
 

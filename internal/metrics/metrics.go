@@ -106,9 +106,9 @@ func (m *Metrics) Compiled(took time.Duration) { m.compile.Observe(took.Seconds(
 func (m *Metrics) Propagated(took time.Duration) { m.propagation.Observe(took.Seconds()) }
 
 // CNI notes a request of the plugin.
-func (m *Metrics) CNI(operation string, took time.Duration, err error) {
+func (m *Metrics) CNI(operation string, took time.Duration, failed bool) {
 	m.cni.WithLabelValues(operation).Observe(took.Seconds())
-	if err != nil {
+	if failed {
 		m.cniErrors.WithLabelValues(operation).Inc()
 	}
 }

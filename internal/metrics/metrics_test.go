@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -61,8 +60,8 @@ func TestScrape(t *testing.T) {
 	})
 	m.Compiled(3 * time.Millisecond)
 	m.Propagated(40 * time.Millisecond)
-	m.CNI("add", 200*time.Millisecond, nil)
-	m.CNI("add", time.Second, errors.New("no"))
+	m.CNI("add", 200*time.Millisecond, false)
+	m.CNI("add", time.Second, true)
 	text := scrape(t, m)
 	expectLines(t, text,
 		`signet_build_info{version="v1"} 1`,

@@ -12,7 +12,7 @@ import (
 )
 
 // never is how long a test waits for what must not come.
-const never = 400 * time.Millisecond
+const never = 200 * time.Millisecond
 
 // clusterIP makes a service for TCP and UDP.
 func clusterIP(addr string, port uint16, backends ...netip.AddrPort) service.Service {
@@ -112,4 +112,12 @@ func forwarded(t *testing.T, c *harness.Cluster, client *harness.Host, via netip
 	if err := client.EchoOnce(via, harness.Filler(1000), soon); err != nil {
 		t.Errorf("UDP %s to %s: %v; %s", client.Addr, via, err, c.Drops())
 	}
+}
+
+// wait is how long to wait for a packet that a drop with this reason stops.
+func wait(reason string) time.Duration {
+	if reason == "none" {
+		return soon
+	}
+	return never / 10 // the drop was counted already
 }
