@@ -124,8 +124,9 @@ func (d *Datapath) readMaps() error {
 // Close releases the agent's hold; what is pinned stays in force.
 func (d *Datapath) Close() error { return d.objs.Close() }
 
-// bump makes every flow be judged again on its next packet. Both sides of
-// every identity must be equal. d.mu is held.
+// bump puts the next revision in force, which makes every flow be judged again
+// on its next packet, and waits until no program uses the last one. d.mu is
+// held.
 func (d *Datapath) bump() error {
 	next := d.revision + 1
 	if next == 0 { // 0 means that no policy is loaded; keep the parity
@@ -136,6 +137,7 @@ func (d *Datapath) bump() error {
 		return fmt.Errorf("switch to revision %d: %w", next, err)
 	}
 	d.revision = next
+	quiesce()
 	return nil
 }
 
