@@ -41,7 +41,7 @@ func newLoops(a *agent) *loops {
 		return reconcile.New(reconcile.Config{Name: name, Do: do, MinInterval: minInterval, Log: a.log})
 	}
 	l.tunnel = loop("tunnel", func(ctx context.Context) error { return a.tunnel.sync(ctx) })
-	l.rules = loop("policy", func(ctx context.Context) error { return a.rules.sync(ctx) })
+	l.rules = loop("policy", l.syncRules)
 	l.services = loop("services", l.syncServices)
 	l.outward = loop("masquerade", l.syncMasquerade)
 	l.pods = loop("endpoints", func(ctx context.Context) error { return a.pods.Prune(ctx) })
@@ -66,6 +66,7 @@ func (l *loops) changed(kind kube.Kind) {
 	case kube.Services, kube.EndpointSlices:
 		l.services.Poke()
 	case kube.Pods, kube.Namespaces, kube.NetworkPolicies, kube.Identities:
+		l.agent.propagation.begin(time.Now())
 		l.rules.Poke()
 	}
 	l.report.Poke()
@@ -121,6 +122,18 @@ func (l *loops) failing() error {
 		return errors.New(strings.Join(list, "; "))
 	}
 	return nil
+}
+
+func (l *loops) syncRules(ctx context.Context) error {
+	noticed := l.agent.propagation.take()
+	err := l.agent.rules.sync(ctx)
+	switch {
+	case err != nil:
+		l.agent.propagation.begin(noticed)
+	case !noticed.IsZero():
+		l.agent.metrics.Propagated(time.Since(noticed))
+	}
+	return err
 }
 
 func (l *loops) syncServices(context.Context) error {

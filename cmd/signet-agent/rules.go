@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
@@ -42,7 +43,9 @@ type rulesConfig struct {
 	registry  *identity.Registry
 	endpoints func() []cni.Endpoint
 	ignore    func() identity.Ignore
-	log       *slog.Logger
+	// compiledIn is told how long each compilation took.
+	compiledIn func(time.Duration)
+	log        *slog.Logger
 }
 
 // rules keeps identities of this node's endpoints and the compiled policy in
@@ -181,7 +184,9 @@ func (r *rules) learn() {
 func (r *rules) apply(members []member, policies []policy.Policy) error {
 	sets := r.registry.All()
 	if !r.current(sets, policies) {
+		began := time.Now()
 		compiled := policy.Compile(sets, policies)
+		r.compiledIn(time.Since(began))
 		if _, err := r.kernel.SetPolicy(&compiled.Table); err != nil {
 			return err
 		}

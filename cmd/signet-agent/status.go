@@ -72,6 +72,9 @@ func (s *status) Status() api.Status {
 		}
 		st.Watches = append(st.Watches, watch)
 	}
+	if err := a.noMetrics.Load(); err != nil {
+		st.Problems = append(st.Problems, (*err).Error())
+	}
 	s.addCounters(&st)
 	return st
 }
