@@ -39,6 +39,8 @@ type Datapath struct {
 	locations *table[bpfPrefixKey, bpfLocation]
 	services  *table[bpfServiceKey, bpfService]
 	backends  *table[bpfBackendKey, bpfBackend]
+
+	attestation attestation
 }
 
 // Open loads the programs over the maps that this version or one of the same
@@ -118,7 +120,7 @@ func (d *Datapath) readMaps() error {
 	d.services = newTable[bpfServiceKey, bpfService](d.objs.Services)
 	d.backends = newTable[bpfBackendKey, bpfBackend](d.objs.Backends)
 	return errors.Join(d.endpoints.read(), d.podPorts.read(), d.locations.read(),
-		d.services.read(), d.backends.read(), d.policy.open(&d.objs))
+		d.services.read(), d.backends.read(), d.policy.open(&d.objs), d.attestation.open(&d.objs))
 }
 
 // Close releases the agent's hold; what is pinned stays in force.
