@@ -195,7 +195,7 @@ func (l *loops) syncReport(ctx context.Context) error {
 	problems = append(problems, l.agent.tunnel.problems()...)
 	problems = append(problems, l.agent.rules.problems()...)
 	problems = append(problems, l.agent.cfg.settings.problems(node)...)
-	return l.agent.reporter.Report(ctx, problems)
+	return l.agent.reporter.Report(ctx, w.WithUIDs(problems))
 }
 
 // syncPublish opens the node for pods, last of all: the configuration makes
