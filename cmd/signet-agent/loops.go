@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signet-cni/signet/cni"
+	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/internal/masquerade"
 	"github.com/signet-cni/signet/internal/reconcile"
@@ -146,9 +147,10 @@ func (l *loops) syncServices(context.Context) error {
 
 func (l *loops) syncMasquerade(context.Context) error {
 	return masquerade.Set(masquerade.Rules{
-		Pods:    l.agent.tunnel.current().podCIDR,
-		Cluster: l.agent.cfg.clusterCIDR,
-		Overlay: overlay.DefaultDevice,
+		Pods:      l.agent.tunnel.current().podCIDR,
+		Cluster:   l.agent.cfg.clusterCIDR,
+		Overlay:   overlay.DefaultDevice,
+		Untracked: datapath.MarkUntracked,
 	})
 }
 

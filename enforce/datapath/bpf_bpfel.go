@@ -265,6 +265,13 @@ const (
 	bpfLocationKindLOCATION_CLUSTER     bpfLocationKind = 5
 )
 
+type bpfMark uint32
+
+const (
+	bpfMarkMARK_TAGGED    bpfMark = 1397161984
+	bpfMarkMARK_UNTRACKED bpfMark = 1397227520
+)
+
 type bpfNameKey struct {
 	_        structs.HostLayout
 	Set      uint64
@@ -438,6 +445,7 @@ const (
 	bpfVarExportFlowPath      = "export_flow_path"
 	bpfVarExportHook          = "export_hook"
 	bpfVarExportLocationKind  = "export_location_kind"
+	bpfVarExportMark          = "export_mark"
 	bpfVarExportReason        = "export_reason"
 	bpfVarExportSideFlags     = "export_side_flags"
 	bpfVarExportVerdict       = "export_verdict"
@@ -533,6 +541,7 @@ type bpfVariableSpecs struct {
 	ExportFlowPath      *ebpf.VariableSpec `ebpf:"export_flow_path"`
 	ExportHook          *ebpf.VariableSpec `ebpf:"export_hook"`
 	ExportLocationKind  *ebpf.VariableSpec `ebpf:"export_location_kind"`
+	ExportMark          *ebpf.VariableSpec `ebpf:"export_mark"`
 	ExportReason        *ebpf.VariableSpec `ebpf:"export_reason"`
 	ExportSideFlags     *ebpf.VariableSpec `ebpf:"export_side_flags"`
 	ExportVerdict       *ebpf.VariableSpec `ebpf:"export_verdict"`
@@ -623,6 +632,7 @@ type bpfVariables struct {
 	ExportFlowPath      *ebpf.Variable `ebpf:"export_flow_path"`
 	ExportHook          *ebpf.Variable `ebpf:"export_hook"`
 	ExportLocationKind  *ebpf.Variable `ebpf:"export_location_kind"`
+	ExportMark          *ebpf.Variable `ebpf:"export_mark"`
 	ExportReason        *ebpf.Variable `ebpf:"export_reason"`
 	ExportSideFlags     *ebpf.Variable `ebpf:"export_side_flags"`
 	ExportVerdict       *ebpf.Variable `ebpf:"export_verdict"`
