@@ -6,8 +6,8 @@
 kernel=$1 tests=$2 out=$3
 modules=(
 	wireguard veth tun sctp                         # devices and protocols
-	sch_ingress cls_bpf sch_tbf act_mirred ifb      # clsact, and what the bandwidth plugin uses
-	nf_tables nft_chain_nat nft_masq                # masquerading
+	sch_ingress cls_bpf cls_u32 sch_tbf act_mirred ifb # clsact, and what the bandwidth plugin uses
+	nf_tables nft_chain_nat nft_nat nft_masq nft_ct # masquerading, ports of a node
 	nft_compat xt_MASQUERADE xt_mark xt_conntrack   # iptables
 )
 release=$(ls "$kernel/lib/modules")
