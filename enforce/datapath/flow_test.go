@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"github.com/signet-cni/signet/identity"
@@ -336,5 +337,23 @@ func TestHostsAndWorld(t *testing.T) {
 			{host("", tcp(ownHost+":4000", farHost+":80", "S")), "tunnel"},
 			{farReply(identity.Host, tcp(farHost+":80", ownHost+":4000", "SA")), "stack"},
 		}},
+	})
+}
+
+// A full flow table forgets the oldest, and takes new flows all the same.
+func TestFullFlowTable(t *testing.T) {
+	n := newNode(t)
+	size := int(n.objs.Flows.MaxEntries())
+	keys, values := make([]bpfFlowKey, size), make([]bpfFlow, size)
+	for i := range keys {
+		binary.NativeEndian.PutUint64(keys[i].Low.Bytes[:], uint64(i)+1)
+	}
+	_, err := n.objs.Flows.BatchUpdate(keys, values, nil)
+	must(t, err)
+	n.play(t, []step{
+		{pod(podA(), syn), "tunnel"},
+		{farReply(idFar, synAck), "pod"},
+		{far(idFar, farSyn), "pod"},
+		{pod(podA(), ownSynAck), "tunnel-reply"},
 	})
 }
