@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,10 @@ var defaultGlobs = []string{
 // maxGlob is the longest glob accepted, in bytes: the longest label key.
 const maxGlob = maxPrefix + 1 + maxName
 
+// maxGlobs is how many globs one list may have: as many as an Identity object
+// can say that it dropped.
+const maxGlobs = 256
+
 // Ignore says which pod label keys do not count towards an identity. It is
 // immutable; the zero value ignores nothing.
 type Ignore struct {
@@ -37,23 +42,29 @@ func DefaultGlobs() []string { return slices.Clone(defaultGlobs) }
 // DefaultIgnore ignores DefaultGlobs.
 func DefaultIgnore() Ignore { return Ignore{globs: DefaultGlobs()} }
 
-// ParseIgnore reads a list of globs over label keys, separated by commas or
-// white space. An asterisk stands for any run of characters, a slash included.
-// An empty text ignores nothing. The error names the first glob that could not
-// be part of any label key.
-func ParseIgnore(text string) (Ignore, error) {
-	globs := strings.FieldsFunc(text, func(r rune) bool {
-		return r == ',' || r == ' ' || r == '\t' || r == '\r' || r == '\n'
-	})
+// NewIgnore makes an Ignore of globs over label keys. An asterisk stands for
+// any run of characters, a slash included. Without globs nothing is ignored.
+// The error names every glob that could not be part of any label key.
+func NewIgnore(globs []string) (Ignore, error) {
+	if len(globs) > maxGlobs {
+		return Ignore{}, fmt.Errorf("%d ignored labels, more than %d", len(globs), maxGlobs)
+	}
+	var errs []error
 	for n, glob := range globs {
 		if err := checkGlob(glob); err != nil {
-			return Ignore{}, fmt.Errorf("ignored label %d (%q): %w", n+1, glob, err)
+			errs = append(errs, fmt.Errorf("ignored label %d (%q): %w", n+1, glob, err))
 		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Ignore{}, err
 	}
 	return Ignore{globs: sortedUnique(globs)}, nil
 }
 
 func checkGlob(glob string) error {
+	if glob == "" {
+		return errors.New("empty")
+	}
 	if len(glob) > maxGlob {
 		return fmt.Errorf("%d bytes, more than the %d of the longest label key", len(glob), maxGlob)
 	}

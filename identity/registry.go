@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -39,11 +38,13 @@ type Store interface {
 type Registry struct {
 	store   Store
 	fold    narrow
+	now     func() time.Time
 	flights singleflight.Group // by digest; one allocation per set at a time
 
-	mu    sync.RWMutex // never held across a call of store
-	byID  map[ID]known
-	bySet map[Digest][]known // by attempt
+	mu     sync.RWMutex // never held across a call of store
+	byID   map[ID]known
+	bySet  map[Digest][]known // by attempt
+	lapsed map[ID]lapse
 }
 
 type known struct {
@@ -51,38 +52,43 @@ type known struct {
 	attempt int
 	digest  Digest
 	set     Set
+	since   time.Time // when it was learned
+	adopted bool      // the Store was seen to have it
 }
 
 // NewRegistry makes a registry that knows nothing yet.
 func NewRegistry(store Store) *Registry { return newRegistry(store, whole) }
 
 func newRegistry(store Store, fold narrow) *Registry {
-	return &Registry{store: store, fold: fold, byID: map[ID]known{}, bySet: map[Digest][]known{}}
+	return &Registry{
+		store: store, fold: fold, now: time.Now,
+		byID: map[ID]known{}, bySet: map[Digest][]known{}, lapsed: map[ID]lapse{},
+	}
 }
 
-// Learn takes in what the Store published. It refuses, and forgets, a number
-// that does not belong to the set (see Verify).
+// Learn takes in one number that the Store has. It refuses a number that does
+// not belong to the set (see Verify), as if the Store had lost it.
 func (r *Registry) Learn(id ID, set Set) error {
 	attempt, err := verify(id, set, r.fold)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.forget(id)
 	if err != nil {
+		r.lose(id)
 		return fmt.Errorf("refused: %w", err)
 	}
-	entry := known{id: id, attempt: attempt, digest: set.Digest(), set: set}
-	r.byID[id] = entry
-	same := append(slices.Clone(r.bySet[entry.digest]), entry)
-	slices.SortFunc(same, func(a, b known) int { return cmp.Compare(a.attempt, b.attempt) })
-	r.bySet[entry.digest] = same
+	r.learn(known{id: id, attempt: attempt, digest: set.Digest(), set: set, since: r.now()})
 	return nil
 }
 
-// Forget drops a number that the Store no longer has.
-func (r *Registry) Forget(id ID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.forget(id)
+func (r *Registry) learn(entry known) {
+	if old, ok := r.byID[entry.id]; ok && old.digest != entry.digest {
+		r.lose(entry.id)
+	}
+	r.forget(entry.id)
+	r.byID[entry.id] = entry
+	same := append(slices.Clone(r.bySet[entry.digest]), entry)
+	slices.SortFunc(same, func(a, b known) int { return cmp.Compare(a.attempt, b.attempt) })
+	r.bySet[entry.digest] = same
 }
 
 func (r *Registry) forget(id ID) {
@@ -97,25 +103,6 @@ func (r *Registry) forget(id ID) {
 		return
 	}
 	r.bySet[entry.digest] = rest
-}
-
-// Lookup gives the set that a number stands for.
-func (r *Registry) Lookup(id ID) (Set, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	entry, ok := r.byID[id]
-	return entry.set, ok
-}
-
-// All gives every known number with its set, in a map of the caller's own.
-func (r *Registry) All() map[ID]Set {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	all := make(map[ID]Set, len(r.byID))
-	for id, entry := range maps.All(r.byID) {
-		all[id] = entry.set
-	}
-	return all
 }
 
 // Resolve gives the set's number: from memory where it is known, otherwise it

@@ -129,49 +129,6 @@ func TestForged(t *testing.T) {
 	}
 }
 
-func TestEditedObjectIsForgotten(t *testing.T) {
-	r := NewRegistry(newMemory())
-	set := testSet(1)
-	id := resolve(t, r, set)
-	if err := r.Learn(id, testSet(2)); err == nil {
-		t.Error("an edited object was learned")
-	}
-	if _, ok := r.Lookup(id); ok {
-		t.Error("an edited object still stands for its old labels")
-	}
-}
-
-func TestForget(t *testing.T) {
-	store := newMemory()
-	r := NewRegistry(store)
-	set := testSet(1)
-	later := Number(set, 1)
-	if err := r.Learn(later, set); err != nil {
-		t.Fatal(err)
-	}
-	if id := resolve(t, r, set); id != later {
-		t.Errorf("resolved to %s, want the known %s", id, later)
-	}
-	if err := r.Learn(Number(set, 0), set); err != nil {
-		t.Fatal(err)
-	}
-	if id := resolve(t, r, set); id != Number(set, 0) {
-		t.Errorf("resolved to %s, want the earlier of two", id)
-	}
-	r.Forget(Number(set, 0))
-	if id := resolve(t, r, set); id != later {
-		t.Errorf("resolved to %s, want the one left", id)
-	}
-	r.Forget(later)
-	r.Forget(later)
-	if len(r.All()) != 0 || store.creates != 0 {
-		t.Error("something is left")
-	}
-	if resolve(t, r, set); store.creates != 1 {
-		t.Error("a forgotten set was not published again")
-	}
-}
-
 func TestObjectVanishes(t *testing.T) {
 	store := newMemory()
 	set := testSet(1)

@@ -59,7 +59,14 @@ func NewSet(namespace string, namespaceLabels, podLabels map[string]string, igno
 
 // Equal reports whether both have the same canonical form.
 func (s Set) Equal(other Set) bool {
-	return bytes.Equal(s.Canonical(), other.Canonical())
+	return s.sameFields(other) || bytes.Equal(s.Canonical(), other.Canonical())
+}
+
+// sameFields is the quick way to tell that two sets are equal.
+func (s Set) sameFields(other Set) bool {
+	return s.Namespace == other.Namespace && maps.Equal(s.NamespaceLabels, other.NamespaceLabels) &&
+		maps.Equal(s.PodLabels, other.PodLabels) && slices.Equal(s.Dropped, other.Dropped) &&
+		slices.Equal(s.Counted, other.Counted)
 }
 
 // Validate refuses a set that NewSet cannot have made, such as one that was
@@ -73,7 +80,7 @@ func (s Set) Validate() error {
 		return fmt.Errorf("set of namespace %q: label %s says %q", s.Namespace, NamespaceNameLabel, name)
 	}
 	for _, glob := range s.Dropped {
-		if err := checkGlob(glob); err != nil || glob == "" {
+		if err := checkGlob(glob); err != nil {
 			return fmt.Errorf("set of namespace %q: dropped glob %q is malformed", s.Namespace, glob)
 		}
 	}

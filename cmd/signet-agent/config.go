@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
+	"strconv"
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
+	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/overlay"
 )
 
@@ -36,16 +39,35 @@ type file struct {
 	WireguardPort uint16 `json:"wireguardPort"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string `json:"logLevel"`
+	// IgnoreLabels are globs over the pod label keys that do not count towards
+	// identities; absent: identity.DefaultGlobs. It is followed live.
+	IgnoreLabels []string `json:"ignoreLabels"`
+	// MetricsAddress is where Prometheus gets an answer, such as
+	// 127.0.0.1:9470 or :9470; empty: nowhere.
+	MetricsAddress string `json:"metricsAddress"`
 }
 
-// config is everything the agent was told, parsed.
-type config struct {
-	options
+// fixed is what holds from the agent's start to its end.
+type fixed struct {
 	cluster     overlay.ClusterID
 	clusterCIDR netip.Prefix
 	serviceCIDR netip.Prefix
 	port        uint16
 	level       slog.Level
+	metrics     string // address; "": none
+}
+
+// parsedFile is a file that can be used.
+type parsedFile struct {
+	fixed
+	live live
+}
+
+// config is everything the agent was told, parsed.
+type config struct {
+	options
+	fixed
+	settings *settings
 }
 
 func defaultOptions() *options {
@@ -74,42 +96,71 @@ func (o *options) load() (config, error) {
 	if o.nodeName == "" {
 		return config{}, errors.New("no node name: set --node-name or NODE_NAME")
 	}
-	raw, err := os.ReadFile(o.configPath)
-	if err != nil {
-		return config{}, fmt.Errorf("read the configuration: %w", err)
+	parsed, settings, err := loadFile(o)
+	if settings == nil {
+		return config{}, err
 	}
-	var f file
-	if err := yaml.UnmarshalStrict(raw, &f); err != nil {
-		return config{}, fmt.Errorf("%s: %w", o.configPath, err)
-	}
-	cfg, err := f.parse()
-	if err != nil {
-		return config{}, fmt.Errorf("%s: %w", o.configPath, err)
-	}
-	cfg.options = *o
-	return cfg, nil
+	return config{options: *o, fixed: parsed.fixed, settings: settings}, nil
 }
 
-func (f file) parse() (config, error) {
-	var cfg config
-	var errs [4]error
-	cfg.cluster, errs[0] = overlay.ParseClusterID(f.ClusterID)
-	cfg.clusterCIDR, errs[1] = parseRange("clusterCIDR", f.ClusterCIDR)
-	cfg.serviceCIDR, errs[2] = parseRange("serviceCIDR", f.ServiceCIDR)
-	if err := cfg.level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+func parseFile(raw []byte) (parsedFile, error) {
+	var f file
+	if err := yaml.UnmarshalStrict(raw, &f); err != nil {
+		return parsedFile{}, err
+	}
+	return f.parse()
+}
+
+func (f file) parse() (parsedFile, error) {
+	var p parsedFile
+	var errs [6]error
+	p.cluster, errs[0] = overlay.ParseClusterID(f.ClusterID)
+	p.clusterCIDR, errs[1] = parseRange("clusterCIDR", f.ClusterCIDR)
+	p.serviceCIDR, errs[2] = parseRange("serviceCIDR", f.ServiceCIDR)
+	if err := p.level.UnmarshalText([]byte(f.LogLevel)); err != nil {
 		errs[3] = fmt.Errorf("logLevel %q: want debug, info, warn or error", f.LogLevel)
 	}
-	cfg.port = f.WireguardPort
-	if cfg.port == 0 {
-		return cfg, errors.New("wireguardPort: want a UDP port from 1 to 65535")
+	p.live, errs[4] = f.parseLive()
+	p.metrics, errs[5] = f.MetricsAddress, checkListen(f.MetricsAddress)
+	p.port = f.WireguardPort
+	if p.port == 0 {
+		return p, errors.New("wireguardPort: want a UDP port from 1 to 65535")
 	}
 	if err := errors.Join(errs[:]...); err != nil {
-		return cfg, err
+		return p, err
 	}
-	if cfg.clusterCIDR.Overlaps(cfg.serviceCIDR) {
-		return cfg, fmt.Errorf("clusterCIDR %s and serviceCIDR %s overlap", cfg.clusterCIDR, cfg.serviceCIDR)
+	if p.clusterCIDR.Overlaps(p.serviceCIDR) {
+		return p, fmt.Errorf("clusterCIDR %s and serviceCIDR %s overlap", p.clusterCIDR, p.serviceCIDR)
 	}
-	return cfg, nil
+	return p, nil
+}
+
+func (f file) parseLive() (live, error) {
+	l := live{ignore: identity.DefaultIgnore()}
+	if f.IgnoreLabels == nil {
+		return l, nil
+	}
+	var err error
+	if l.ignore, err = identity.NewIgnore(f.IgnoreLabels); err != nil {
+		return l, fmt.Errorf("ignoreLabels: %w", err)
+	}
+	return l, nil
+}
+
+// checkListen accepts an IP address, or none, and a TCP port.
+func checkListen(address string) error {
+	if address == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if _, ipErr := netip.ParseAddr(host); host != "" {
+		err = errors.Join(err, ipErr)
+	}
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if errors.Join(err, portErr) != nil || number == 0 {
+		return fmt.Errorf("metricsAddress %q: want an address of the node and a port, such as 127.0.0.1:9470 or :9470", address)
+	}
+	return nil
 }
 
 func parseRange(field, s string) (netip.Prefix, error) {

@@ -19,6 +19,7 @@ func loadText(t *testing.T, text string) (config, error) {
 	t.Helper()
 	o := defaultOptions()
 	o.nodeName = "node"
+	o.runDir = t.TempDir()
 	o.configPath = filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(o.configPath, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -46,6 +47,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 		{"port", "51872", "0", "wireguardPort"},
 		{"port too high", "51872", "70000", "cannot unmarshal"},
 		{"level", "info", "loud", "logLevel"},
+		{"ignored label", "logLevel: info", "logLevel: info\nignoreLabels: [good, 'b$d']", "ignored label 2"},
 		{"overlap", "10.96.0.0/16", "10.244.128.0/17", "overlap"},
 		{"no YAML", "clusterID:", "clusterID", "yaml"},
 	} {

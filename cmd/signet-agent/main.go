@@ -46,6 +46,7 @@ func command() *cobra.Command {
 				return err
 			}
 			log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.level}))
+			cfg.settings.log = log
 			return runAgent(cmd.Context(), cfg, log)
 		},
 	}

@@ -10,6 +10,19 @@
 /* What follow() says beside a reason: no flow speaks for the packet. */
 #define FLOW_NONE (-1)
 
+/* Keeps a flow that may not go on, so that every packet of it is judged in the
+ * direction in which it was opened: were it forgotten, the responder's next
+ * packet would open it anew from the other end, where policy may admit it. */
+static __noinline void revoke(struct context *c)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, &c->key);
+
+	if (!flow)
+		return;
+	flow->src_identity = c->src_identity;
+	flow->revision = 0;
+}
+
 /* Judges the packet as the first of a flow and remembers it. */
 static __noinline int open_admitted(struct __sk_buff *skb, struct context *c)
 {
@@ -17,7 +30,7 @@ static __noinline int open_admitted(struct __sk_buff *skb, struct context *c)
 
 	if (reason) {
 		if (c->stale)
-			bpf_map_delete_elem(&flows, &c->key);
+			revoke(c);
 		return reason;
 	}
 	if (flow_open(c, FLOW_ADMITTED))
@@ -62,7 +75,7 @@ static __noinline int judge_again(struct context *c, struct flow *flow)
 	reason = judge(c);
 	turn_around(c);
 	if (reason) {
-		bpf_map_delete_elem(&flows, &c->key);
+		flow->revision = 0; /* see revoke */
 		return reason;
 	}
 	flow->src_identity = c->dst_identity;
@@ -106,6 +119,9 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
 	if (flow->revision != c->revision || flow->dst_identity != c->src_identity ||
 	    (c->dst_identity && flow->src_identity != c->dst_identity)) {
 		reason = judge_again(c, flow);
+		/* A flow that this end has opened too goes on as its own. */
+		if (reason && flow->flags & FLOW_CROSSED)
+			return FLOW_NONE;
 		if (reason)
 			return reason;
 	}

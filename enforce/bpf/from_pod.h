@@ -113,7 +113,8 @@ int from_pod(struct __sk_buff *skb)
 	if (!c)
 		return ACTION_DROP;
 	c->l3 = ETHERNET_LEN;
-	if (skb->protocol != bpf_htons(ETH_P_IP))
+	/* The kernel has taken a VLAN tag off the frame, and would put it back. */
+	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present)
 		return drop(skb, c, REASON_UNSUPPORTED_PROTOCOL);
 	reason = parse_ipv4(skb, c);
 	if (reason)

@@ -105,7 +105,7 @@ func TestRejudgement(t *testing.T) {
 	}
 	tell(t, []story{
 		{"revoked: the opener's packet", append(opened,
-			step{shut, ""}, step{far(idFar, farAck), "policy-ingress"}, step{pod(podA(), ownAck), "tunnel"})},
+			step{shut, ""}, step{far(idFar, farAck), "policy-ingress"}, step{pod(podA(), ownAck), "policy-ingress"})},
 		{"revoked: the answer", append(opened,
 			step{shut, ""}, step{pod(podA(), ownAck), "policy-ingress"}, step{far(idFar, farAck), "policy-ingress"})},
 		{"revoked by egress of the far pod", append(opened,
@@ -280,6 +280,16 @@ func TestCrossingOpens(t *testing.T) {
 				there = near.fromPod(podA(), kind.on.bytes())
 				back = away.fromPod(farPod, kind.onBack.bytes())
 			}
+			// The far pod's right to open goes; what A has opened goes on.
+			near.setPolicy(ingress(openTable(), idA))
+			there = near.fromPod(podA(), kind.on.bytes())
+			if b := away.fromOverlay(there.packet()); there.String() != "tunnel" || b.String() != "pod" {
+				t.Fatalf("after one direction was revoked: %s here, %s there", there, b)
+			}
+			back = away.fromPod(farPod, kind.onBack.bytes())
+			if a := near.fromOverlay(back.packet()); a.String() != "pod" {
+				t.Fatalf("the answer: %s, then %s", back, a)
+			}
 		})
 	}
 }
@@ -326,7 +336,7 @@ func TestHostsAndWorld(t *testing.T) {
 			{host("", tcp(ownHost+":10250", addrFar+":4000", "SA")), "tunnel-reply"},
 			{loads(egress(openTable(), idFar)), ""},
 			{far(idFar, tcp(addrFar+":4000", ownHost+":10250", "A")), "policy-egress"},
-			{host("", tcp(ownHost+":10250", addrFar+":4000", "A")), "tunnel"},
+			{host("", tcp(ownHost+":10250", addrFar+":4000", "A")), "policy-egress"},
 		}},
 		{"this node and a far pod", []step{
 			{host("", tcp(ownHost+":4000", addrFar+":80", "S")), "tunnel"},

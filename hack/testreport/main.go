@@ -25,7 +25,7 @@ func run(in io.Reader, out io.Writer, refuseSkips bool) int {
 		fmt.Fprintln(out, "error: tests were skipped, which CI does not accept")
 		return 1
 	}
-	if r.broken > 0 {
+	if r.failed > 0 {
 		return 1
 	}
 	return 0

@@ -25,12 +25,12 @@ type report struct {
 	out                     io.Writer
 	output                  map[key]*strings.Builder // of what has not ended
 	passed, failed, skipped int
-	broken                  int // tests, and packages that broke beside their tests
-	tests                   map[string]int
+	tests                   map[string]int  // that ended, by package
+	failures                map[string]bool // packages with a failed test
 }
 
 func newReport(out io.Writer) *report {
-	return &report{out: out, output: map[key]*strings.Builder{}, tests: map[string]int{}}
+	return &report{out: out, output: map[key]*strings.Builder{}, tests: map[string]int{}, failures: map[string]bool{}}
 }
 
 func (r *report) read(in io.Reader) error {
@@ -93,8 +93,7 @@ func (r *report) end(e event) {
 		r.skipped++
 		fmt.Fprintf(r.out, "skip  %s %s\n%s", e.Package, e.Test, output)
 	case "fail":
-		r.failed++
-		r.broken++
+		r.fail(e.Package)
 		fmt.Fprintf(r.out, "FAIL  %s %s\n%s", e.Package, e.Test, output)
 	}
 }
@@ -105,19 +104,26 @@ func (r *report) end(e event) {
 func (r *report) endPackage(e event, output string) {
 	switch {
 	case e.Action == "fail":
-		r.broken++
 		r.unfinished(e.Package)
+		if !r.failures[e.Package] {
+			r.failed++ // without a test of its own: it does not build, or its TestMain failed
+		}
 		fmt.Fprintf(r.out, "FAIL  %s %.1fs\n%s", e.Package, e.Elapsed, output)
 	case r.tests[e.Package] > 0:
 		fmt.Fprintf(r.out, "ok    %s %.1fs, %d tests\n", e.Package, e.Elapsed, r.tests[e.Package])
 	}
 }
 
+func (r *report) fail(pkg string) {
+	r.failed++
+	r.failures[pkg] = true
+}
+
 // unfinished prints what tests said that never ended.
 func (r *report) unfinished(pkg string) {
 	for k, b := range r.output {
 		if k.pkg == pkg {
-			r.failed++
+			r.fail(pkg)
 			fmt.Fprintf(r.out, "FAIL  %s %s did not end\n%s", k.pkg, k.test, b)
 			delete(r.output, k)
 		}

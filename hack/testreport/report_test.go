@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 		{"a skip fails in CI", pass + skip + ends, true, 1, []string{"needs root", "CI does not accept"}},
 		{"a failure shows its output", pass + fail, false, 1, []string{"got 1, want 2", "1 passed, 1 failed"}},
 		{"a test that never ended", hangs, false, 1, []string{"p D did not end", "waiting", "0 passed, 1 failed"}},
-		{"a package that does not build", build, false, 1, []string{"x.go:1: no", "FAIL  p"}},
+		{"a package that does not build", build, false, 1, []string{"x.go:1: no", "FAIL  p", "0 passed, 1 failed"}},
 		{"what is no event passes through", "go: no module\n" + pass, false, 0, []string{"go: no module"}},
 	}
 	for _, tt := range tests {

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/signet-cni/signet/internal/unixsocket"
 )
 
 // callTime bounds a request that is not a stream.
@@ -27,17 +28,7 @@ type Client struct {
 // NewClient returns a client of the agent behind a socket. It does not connect
 // yet.
 func NewClient(socket string) *Client {
-	var d net.Dialer
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, err := d.DialContext(ctx, "unix", socket)
-			if err != nil {
-				return nil, fmt.Errorf("%w on %s: %w", ErrAbsent, socket, errors.Unwrap(err))
-			}
-			return conn, nil
-		},
-	}
+	transport := unixsocket.Transport(socket, ErrAbsent)
 	return &Client{socket: socket, http: &http.Client{Transport: transport}}
 }
 
@@ -67,16 +58,22 @@ func (c *Client) Flows(ctx context.Context, q Query, each func(Record) error) er
 	return ReadRecords(body, each)
 }
 
-// ReadRecords calls each for every line of a stream of records.
+// ReadRecords calls each for every line of a stream of records. It returns the
+// reader's errors as they are.
 func ReadRecords(r io.Reader, each func(Record) error) error {
 	lines := json.NewDecoder(r)
 	for {
 		var record Record
-		switch err := lines.Decode(&record); {
+		err := lines.Decode(&record)
+		var syntax *json.SyntaxError
+		var kind *json.UnmarshalTypeError
+		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil:
+		case errors.As(err, &syntax), errors.As(err, &kind), errors.Is(err, io.ErrUnexpectedEOF):
 			return fmt.Errorf("read flows: %w", err)
+		case err != nil:
+			return err
 		}
 		if err := each(record); err != nil {
 			return err

@@ -3,19 +3,20 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/signet-cni/signet/internal/unixsocket"
 )
 
 const (
 	// shutdownTime is how long requests in flight may take once Serve is to
 	// end.
 	shutdownTime = 2 * time.Second
-	// writeTime is how long a client may take for one write.
+	// writeTime is how long a client may take for an answer that is no stream.
 	writeTime = 10 * time.Second
 )
 
@@ -54,21 +55,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
-	done := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-		defer cancel()
-		if err := server.Shutdown(limit); err != nil {
-			done <- errors.Join(err, server.Close())
-			return
-		}
-		done <- nil
-	})
-	err := server.Serve(l)
-	if !stop() { // ctx has ended: wait for the shutdown
-		return <-done
-	}
-	return fmt.Errorf("serve the agent's socket: %w", err)
+	return unixsocket.Serve(ctx, server, l, shutdownTime)
 }
 
 func (s *Server) handler() http.Handler {

@@ -85,8 +85,11 @@ func TestNothingElseIsServed(t *testing.T) {
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) },
 	}}
 	for _, request := range []struct{ method, path string }{
-		{http.MethodGet, "/"}, {http.MethodGet, "/v2/status"}, {http.MethodPost, "/v1/status"},
-		{http.MethodGet, "/v1/flows?policy=x"}, {http.MethodDelete, "/v1/endpoints"},
+		{http.MethodGet, "/"},
+		{http.MethodGet, "/v2/status"},
+		{http.MethodPost, "/v1/status"},
+		{http.MethodGet, "/v1/flows?policy=x"},
+		{http.MethodDelete, "/v1/endpoints"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), request.method, "http://signet"+request.path, nil)
 		if err != nil {
@@ -232,3 +235,26 @@ func TestSlowClient(t *testing.T) {
 }
 
 var errDone = errors.New("done")
+
+// A client that never reads does not keep the agent from ending.
+func TestStuckClient(t *testing.T) {
+	n := &node{flows: api.NewFlowLog(8192)}
+	path, stop := serve(t, n)
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte("GET /v1/flows?follow=true HTTP/1.1\r\nHost: signet\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // until the socket's buffers are full
+		fill(n.flows, 1, 1000)
+		time.Sleep(5 * time.Millisecond)
+	}
+	begin := time.Now()
+	stop()
+	if took := time.Since(begin); took > 1500*time.Millisecond {
+		t.Errorf("the agent took %v to end", took)
+	}
+}

@@ -13,10 +13,14 @@ const (
 	// pace is how long new flows may wait for others, so that a stream at full
 	// load wakes a few times a second and not for every flow.
 	pace = 20 * time.Millisecond
+	// lastWrite is how long a client may keep a write waiting once the agent
+	// ends; less than shutdownTime.
+	lastWrite = shutdownTime / 4
 )
 
 // flows answers with the flows of the past and, if asked, goes on with new
-// ones until the client leaves.
+// ones until the client leaves. A client may take its time, as one does whose
+// output is paused: it holds up nothing, and loses flows.
 func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 	query, err := ParseQuery(r.URL.Query())
 	if err != nil {
@@ -28,7 +32,12 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 		query: query, buf: make([]Flow, batch), reader: s.source.Flows().Read(),
 		encoder: json.NewEncoder(w), control: http.NewResponseController(w),
 	}
-	err = out.past()
+	err = out.control.SetWriteDeadline(time.Time{})
+	stop := context.AfterFunc(r.Context(), func() { _ = out.control.SetWriteDeadline(time.Now().Add(lastWrite)) })
+	defer stop()
+	if err == nil {
+		err = out.past()
+	}
 	for err == nil && query.Follow {
 		err = out.news(r.Context())
 	}
@@ -93,9 +102,6 @@ func (s *stream) news(ctx context.Context) error {
 
 // send writes a note of what was lost, and flows, and flushes.
 func (s *stream) send(flows []Flow, lost uint64) error {
-	if err := s.control.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
-		return err
-	}
 	if lost > 0 {
 		if err := s.encoder.Encode(Record{Lost: lost}); err != nil {
 			return err

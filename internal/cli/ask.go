@@ -128,7 +128,7 @@ func gather[T any](ctx context.Context, t target, ask func(context.Context, *api
 // explainLocal says what to do about an agent that does not answer.
 func explainLocal(err error) error {
 	if errors.Is(err, api.ErrAbsent) {
-		return fmt.Errorf("%w: does it run on this node, and are you root?", err)
+		return fmt.Errorf("%w: does it run on this node? only root may ask it", err)
 	}
 	return err
 }
@@ -166,7 +166,7 @@ func askRemote[T any](ctx context.Context, cluster Cluster, agent agents.Agent, 
 	}
 	var exit *agents.ExitError
 	if failed != nil && (!errors.As(failed, &exit) || stdout.Len() == 0) {
-		return nil, failed
+		return nil, remoteError(failed)
 	}
 	var answer Answer[T]
 	if err := json.Unmarshal(stdout.Bytes(), &answer); err != nil {
@@ -175,18 +175,34 @@ func askRemote[T any](ctx context.Context, cluster Cluster, agent agents.Agent, 
 	return answer.Items, nil
 }
 
+// remoteError takes this command's name from what it said on a node.
+func remoteError(err error) error {
+	var exit *agents.ExitError
+	if errors.As(err, &exit) {
+		return errors.New(strings.TrimPrefix(exit.Error(), complaint))
+	}
+	return err
+}
+
 func remoteCommand(command []string) []string {
 	return slices.Concat([]string{binary}, command, []string{"--local", "-o", "json"})
 }
 
 // tellFailed tells which nodes are missing. The result is errTold if any is.
 func (a *app) tellFailed(failed []Failure, of int) error {
-	if len(failed) == 0 {
+	for _, f := range failed {
+		a.tellFailure(f)
+	}
+	return a.tellPartial(len(failed), of)
+}
+
+func (a *app) tellFailure(f Failure) { a.complain("node " + f.Node + ": " + f.Error) }
+
+// tellPartial tells that nodes are missing. The result is errTold if any is.
+func (a *app) tellPartial(failed, of int) error {
+	if failed == 0 {
 		return nil
 	}
-	for _, f := range failed {
-		a.complain("node " + f.Node + ": " + f.Error)
-	}
-	a.complain(fmt.Sprintf("partial result: %d of %s did not answer", len(failed), count(of, "node", "nodes")))
+	a.complain(fmt.Sprintf("partial result: %d of %s did not answer", failed, count(of, "node", "nodes")))
 	return errTold
 }

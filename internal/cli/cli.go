@@ -55,7 +55,7 @@ type usageError struct{ error }
 // Run runs the command line and returns the exit code.
 func Run(ctx context.Context, args []string, env Env) int {
 	a := &app{env: env}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // cobra hands ctx to the commands
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
@@ -163,7 +163,10 @@ func (a *app) print(line string) error {
 	return err
 }
 
+// complaint begins every line of complain.
+const complaint = "signet: "
+
 // complain tells the user in one line.
 func (a *app) complain(text string) {
-	_, _ = fmt.Fprintln(a.env.Stderr, "signet: "+table.Clean(text)) // nowhere else to tell
+	_, _ = fmt.Fprintln(a.env.Stderr, complaint+table.Clean(text)) // nowhere else to tell
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/signet-cni/signet/internal/api"
@@ -15,16 +14,18 @@ import (
 )
 
 const (
-	// firstPause is how long the flows of the first node wait for those of
-	// the others; pause is the same later. Within it flows are put in order.
+	// firstPause is how long the first flows wait for those of nodes that take
+	// longer to answer; pause is the same later. Within it flows are put in
+	// order.
 	firstPause = time.Second
 	pause      = 250 * time.Millisecond
 )
 
-// nodeRecord is a record and the node that told it.
+// nodeRecord is a record and the node that told it, or why that tells no more.
 type nodeRecord struct {
 	node string
 	api.Record
+	failed error
 }
 
 // clusterFlows merges the flows of all nodes. It knows the pods of all of them
@@ -39,50 +40,47 @@ func (a *app) clusterFlows(ctx context.Context, t target, f *flowFlags, view *fl
 		f.PodAddrs = names.addresses(f.Pod)
 		known = len(f.PodAddrs) > 0
 	}
-	records, failures := t.streams(ctx, f)
-	var shown int
-	var err error
 	if f.Follow {
 		if !known {
-			a.complain(fmt.Sprintf("there is no pod %s yet", f.Pod))
+			a.complain(fmt.Sprintf("there is no pod %q yet", f.Pod))
 		}
-		err = a.follow(ctx, records, names, view)
-	} else {
-		shown, err = a.past(records, f.Last, names, view)
+		failed, err := a.follow(ctx, t.streams(ctx, f), names, view)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		return a.tellPartial(failed, len(t.agents))
 	}
+	shown, failed, err := a.past(t.streams(ctx, f), f.Last, names, view)
 	if err != nil {
 		return err
 	}
-	if err := a.tellFailed(<-failures, len(t.agents)); err != nil {
+	if err := a.tellFailed(failed, len(t.agents)); err != nil {
 		return err
 	}
-	if !known && shown == 0 && !f.Follow {
+	if !known && shown == 0 {
 		return fmt.Errorf("no pod %q, now or in the flows of the past: \"signet endpoint list\" shows those there are", f.Pod)
 	}
 	return nil
 }
 
-// streams asks all nodes. Records ends when all have; then failures tells which
-// of them ended in error.
-func (t target) streams(ctx context.Context, f *flowFlags) (<-chan nodeRecord, <-chan []Failure) {
-	records, failures := make(chan nodeRecord, 256), make(chan []Failure, 1)
+// streams asks all nodes, until all have ended.
+func (t target) streams(ctx context.Context, f *flowFlags) <-chan nodeRecord {
+	records := make(chan nodeRecord, 256)
 	command := remoteCommand(f.command())
 	go func() {
-		var mu sync.Mutex
-		var failed []Failure
 		t.each(ctx, len(t.agents), func(agent agents.Agent) {
 			err := t.stream(ctx, agent, command, f.Follow, records)
-			if err != nil && ctx.Err() == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed = append(failed, Failure{Node: agent.Node, Error: err.Error()})
+			if err == nil || ctx.Err() != nil {
+				return
+			}
+			select {
+			case records <- nodeRecord{node: agent.Node, failed: remoteError(err)}:
+			case <-ctx.Done():
 			}
 		})
-		slices.SortFunc(failed, func(a, b Failure) int { return cmp.Compare(a.Node, b.Node) })
-		failures <- failed
 		close(records)
 	}()
-	return records, failures
+	return records
 }
 
 // stream passes on one node's records until it ends.
@@ -113,36 +111,47 @@ func (t target) stream(ctx context.Context, agent agents.Agent, command []string
 }
 
 // past shows the last flows of all nodes together.
-func (a *app) past(records <-chan nodeRecord, last int, names *podNames, view *flowView) (int, error) {
+func (a *app) past(records <-chan nodeRecord, last int, names *podNames, view *flowView) (shown int, failed []Failure, err error) {
 	var all []nodeRecord
 	for record := range records {
+		if record.failed != nil {
+			failed = append(failed, Failure{Node: record.node, Error: record.failed.Error()})
+			continue
+		}
 		all = append(all, record)
 	}
+	slices.SortFunc(failed, func(a, b Failure) int { return cmp.Compare(a.Node, b.Node) })
 	sortRecords(all)
 	if last >= 0 && len(all) > last {
 		all = all[len(all)-last:]
 	}
-	return len(all), showAll(all, names, view)
+	return len(all), failed, showAll(all, names, view)
 }
 
-// follow shows flows as they come, those that come within a pause in order.
-func (a *app) follow(ctx context.Context, records <-chan nodeRecord, names *podNames, view *flowView) error {
+// follow shows flows as they come, those that come within a pause in order,
+// and tells at once which nodes fail. It gives their number.
+func (a *app) follow(ctx context.Context, records <-chan nodeRecord, names *podNames, view *flowView) (failed int, err error) {
 	var waiting []nodeRecord
 	due := time.NewTimer(firstPause)
 	defer due.Stop()
 	for {
 		select {
 		case record, more := <-records:
-			if !more {
+			switch {
+			case !more:
 				sortRecords(waiting)
-				return showAll(waiting, names, view)
+				return failed, showAll(waiting, names, view)
+			case record.failed != nil:
+				failed++
+				a.tellFailure(Failure{Node: record.node, Error: record.failed.Error()})
+			default:
+				waiting = append(waiting, record)
 			}
-			waiting = append(waiting, record)
 		case <-due.C:
 			names.refresh(ctx, waiting)
 			sortRecords(waiting)
 			if err := showAll(waiting, names, view); err != nil {
-				return err
+				return failed, err
 			}
 			waiting = waiting[:0]
 			due.Reset(pause)

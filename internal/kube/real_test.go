@@ -1,3 +1,5 @@
+//go:build e2e
+
 package kube
 
 import (
@@ -129,15 +131,6 @@ func (p *pokes) of(kind Kind) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.count[kind]
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
 }
 
 // An agent publishes its own node, changes included, and nothing of another.

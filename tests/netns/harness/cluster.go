@@ -13,7 +13,8 @@ import (
 	"github.com/signet-cni/signet/overlay"
 )
 
-// The cluster's ranges. Node i has pods in 10.244.i.0/24.
+// The cluster's ranges. Node i has pods in 10.244.i.0/24, or a smaller range
+// with the same base.
 var (
 	ClusterRange = netip.MustParsePrefix("10.244.0.0/16")
 	ServiceRange = netip.MustParsePrefix("10.96.0.0/12")
@@ -26,6 +27,7 @@ var (
 // Options of a cluster. The zero value is what a test usually wants.
 type Options struct {
 	UnderlayMTU int  // bytes; 0 means 1500
+	PodBits     int  // length of the nodes' pod ranges; 0 means 24
 	Closed      bool // load no policy: nothing may pass
 	ForceClsact bool // attach with clsact where the kernel has tcx, too
 }
@@ -52,6 +54,9 @@ func NewCluster(t TB, count int, options Options) *Cluster {
 	t.Helper()
 	if options.UnderlayMTU == 0 {
 		options.UnderlayMTU = 1500
+	}
+	if options.PodBits == 0 {
+		options.PodBits = 24
 	}
 	c := &Cluster{
 		t: t, options: options, registry: identity.NewRegistry(newStore()),

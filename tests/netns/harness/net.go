@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 )
@@ -101,4 +103,33 @@ func configureUplink(addr netip.Addr) error {
 		return err
 	}
 	return addRoute("eth0", ipNet("0.0.0.0/0"), gateway)
+}
+
+// Neighbours lists what the namespace believes of its neighbours, as text.
+func (n *Namespace) Neighbours() string {
+	n.t.Helper()
+	var lines []string
+	n.Do(func() error {
+		list, err := netlink.NeighList(0, netlink.FAMILY_V4)
+		for _, e := range list {
+			lines = append(lines, fmt.Sprintf("%d %s %s", e.LinkIndex, e.IP, e.HardwareAddr))
+		}
+		return err
+	})
+	slices.Sort(lines)
+	return strings.Join(lines, ", ")
+}
+
+// SetLink sets a device of the namespace up or down.
+func (n *Namespace) SetLink(name string, up bool) error {
+	return n.Try(func() error {
+		if up {
+			return linkUp(name)
+		}
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", name, err)
+		}
+		return netlink.LinkSetDown(link)
+	})
 }

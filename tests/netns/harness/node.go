@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,7 +51,7 @@ func (c *Cluster) newNode(i int) *Node {
 	name := fmt.Sprintf("node%d", i)
 	n := &Node{
 		Host:    Host{Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})},
-		PodCIDR: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 0}), 24),
+		PodCIDR: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 0}), c.options.PodBits),
 		Uplink:  name, cluster: c, dir: filepath.Join(c.dir, name),
 	}
 	c.must(n.makeDirs())
@@ -64,6 +65,7 @@ func (c *Cluster) newNode(i int) *Node {
 	c.must(n.Try(func() error {
 		return masquerade.Set(masquerade.Rules{Pods: n.PodCIDR, Cluster: ClusterRange, Overlay: overlay.DefaultDevice})
 	}))
+	n.SetForwards()
 	n.cni = newCNISide(n)
 	return n
 }
@@ -111,6 +113,11 @@ func (n *Node) openDevice() error {
 	if err != nil {
 		return err
 	}
+	return n.ensureDevice()
+}
+
+// ensureDevice finds the device as the agent does when it starts.
+func (n *Node) ensureDevice() error {
 	return n.Try(func() (err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -222,3 +229,49 @@ func (n *Node) CloseDatapath() {
 
 // Prefix is the node's tunnel /64.
 func (n *Node) Prefix() netip.Prefix { return n.Plan.Prefix }
+
+// ClaimPrefix makes the node's WireGuard device seal packets for a foreign
+// prefix to a peer, as whoever has taken over the node could.
+func (n *Node) ClaimPrefix(peer *Node, prefix netip.Prefix) error {
+	for i, p := range n.Plan.Peers {
+		n.Plan.Peers[i].AllowedIPs = slices.DeleteFunc(p.AllowedIPs, func(a netip.Prefix) bool { return a == prefix })
+		if p.Name == peer.name {
+			n.Plan.Peers[i].AllowedIPs = append(n.Plan.Peers[i].AllowedIPs, prefix)
+		}
+	}
+	n.Plan.Peers = slices.DeleteFunc(n.Plan.Peers, func(p overlay.Peer) bool { return len(p.AllowedIPs) == 0 })
+	return n.configure()
+}
+
+// SyncWith plans for these nodes only, whatever the cluster has.
+func (n *Node) SyncWith(others ...*Node) error {
+	var nodes []overlay.Node
+	for _, o := range others {
+		nodes = append(nodes, o.public)
+	}
+	return n.sync(nodes)
+}
+
+// DropPeers makes the WireGuard device forget its peers; the datapath goes on
+// sending to them.
+func (n *Node) DropPeers() error {
+	n.Plan.Peers = nil
+	return n.configure()
+}
+
+// Userspace says whether signet-wg serves the node's device.
+func (n *Node) Userspace() bool { return n.server != nil }
+
+// KillServer ends signet-wg as a crash would.
+func (n *Node) KillServer() { stop(n.server) }
+
+// RestartServer starts signet-wg again and configures it.
+func (n *Node) RestartServer() error {
+	if err := n.startServer(); err != nil {
+		return err
+	}
+	if err := n.ensureDevice(); err != nil {
+		return err
+	}
+	return n.configure()
+}

@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -89,5 +90,27 @@ func (p *Pod) HostIf() string { return p.endpoint.HostIfName }
 
 // Frame is a packet as the pod itself would send it.
 func (p *Pod) Frame(packet Packet) []byte {
-	return Frame(p.endpoint.HostMAC, p.endpoint.PodMAC, unix.ETH_P_IP, packet.Bytes())
+	return p.FrameOf(unix.ETH_P_IP, packet.Bytes())
+}
+
+// FrameOf is Frame for what is not IPv4.
+func (p *Pod) FrameOf(protocol uint16, packet []byte) []byte {
+	return Frame(p.endpoint.HostMAC, p.endpoint.PodMAC, protocol, packet)
+}
+
+// RemovePod takes the pod off its node: CNI DEL.
+func (c *Cluster) RemovePod(p *Pod) error {
+	_, err := p.Node.cni.call("DEL", p)
+	return err
+}
+
+// AddPodAt starts pods until one has this address, which must be free: the
+// node gives out the others first.
+func (c *Cluster) AddPodAt(n *Node, addr netip.Addr, labels Labels) *Pod {
+	c.t.Helper()
+	for {
+		if p := c.AddPod(n, labels); p.Addr == addr {
+			return p
+		}
+	}
 }

@@ -74,3 +74,6 @@ func (t *Talk) Hear(limit time.Duration) error {
 		}
 	}
 }
+
+// Local is the client's end.
+func (t *Talk) Local() string { return t.conn.LocalAddr().String() }

@@ -80,3 +80,25 @@ func (t *Tap) Await(match func([]byte) bool, limit time.Duration) ([]byte, bool)
 	}
 	return nil, false
 }
+
+// UnderlayTap is on the router's side of a node's link.
+func (c *Cluster) UnderlayTap(n *Node) *Tap {
+	c.t.Helper()
+	t, err := openTap(n.Uplink, unix.SOCK_RAW)
+	c.must(err)
+	c.t.Cleanup(func() { _ = unix.Close(t.fd) })
+	return t
+}
+
+// UnderlayFrame is a packet as the router would hand it to the node.
+func (n *Node) UnderlayFrame(packet Packet) []byte {
+	n.t.Helper()
+	outer, err := net.InterfaceByName(n.Uplink)
+	n.cluster.must(err)
+	var inner *net.Interface
+	n.Do(func() error {
+		inner, err = net.InterfaceByName("eth0")
+		return err
+	})
+	return Frame(inner.HardwareAddr, outer.HardwareAddr, unix.ETH_P_IP, packet.Bytes())
+}

@@ -121,3 +121,13 @@ func SendSegments(conn *net.UDPConn, to netip.AddrPort, payload []byte, size uin
 	_, _, err := conn.WriteMsgUDPAddrPort(payload, control, to)
 	return err
 }
+
+// DialUDP opens a socket that is connected, and so hears of ICMP errors.
+func (h *Host) DialUDP(to netip.AddrPort) (conn *net.UDPConn, err error) {
+	err = h.Try(func() error {
+		from := net.UDPAddrFromAddrPort(netip.AddrPortFrom(h.Addr, 0))
+		conn, err = net.DialUDP("udp4", from, net.UDPAddrFromAddrPort(to))
+		return err
+	})
+	return conn, err
+}
