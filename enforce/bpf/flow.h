@@ -128,7 +128,8 @@ static __noinline int flow_open(struct context *c, __u32 flags)
 	flow->prefix = c->prefix;
 	flow->nat_addr = c->nat_addr;
 	flow->nat_port = c->nat_port;
-	flow->flags = flags | c->kept_flags | (low ? FLOW_LOW_OPENED : 0) | (c->translated ? FLOW_TRANSLATED : 0);
+	flow->flags = flags | c->kept_flags | (low ? FLOW_LOW_OPENED : 0) |
+		      (c->translated ? FLOW_TRANSLATED : 0);
 	flow->path = c->path;
 	flow->revision = c->revision;
 	flow->src_identity = c->src_identity;

@@ -172,9 +172,9 @@ struct flow {
 	__be64 prefix; /* far node's tunnel /64 when path is PATH_TUNNEL */
 	struct addr nat_addr;
 	__be16 nat_port;
-	__u8 flags; /* flow_flags */
-	__u8 path;  /* flow_path */
-	__u32 revision; /* under which it was last judged */
+	__u8 flags;         /* flow_flags */
+	__u8 path;          /* flow_path */
+	__u32 revision;     /* under which it was last judged */
 	__u32 src_identity; /* initiator's */
 	__u32 dst_identity; /* responder's, 0 if only the receiver knows */
 };
@@ -244,7 +244,7 @@ struct attested_key {
 
 /* What becomes of a packet whose identity its node has not published. */
 enum attestation {
-	ATTESTATION_AUDIT = 0,	 /* judged as any other, and counted */
+	ATTESTATION_AUDIT = 0,   /* judged as any other, and counted */
 	ATTESTATION_ENFORCE = 1, /* dropped */
 };
 
@@ -298,7 +298,7 @@ struct event {
 	__u8 reply;
 	__u32 src_identity, dst_identity;
 	__u32 revision;
-	__u32 length; /* bytes of the packet */
+	__u32 length;    /* bytes of the packet */
 	__u8 unattested; /* its node has not published the source's identity */
 	__u8 pad[3];
 };
@@ -319,13 +319,13 @@ struct context {
 	__u8 protocol;
 	__u8 tcp_flags;
 	__u8 hook;
-	__u8 reply;  /* travels against the flow's opening direction */
-	__u8 opening; /* TCP SYN without ACK */
-	__u8 related; /* ICMP error: the ports and quoted_* are the quoted flow's */
+	__u8 reply;    /* travels against the flow's opening direction */
+	__u8 opening;  /* TCP SYN without ACK */
+	__u8 related;  /* ICMP error: the ports and quoted_* are the quoted flow's */
 	__u8 fragment; /* fragment_kind */
 	__u8 has_ports;
-	__u32 l3;        /* offset of the IP header in the packet */
-	__u32 l4;        /* offset of what follows IP headers */
+	__u32 l3; /* offset of the IP header in the packet */
+	__u32 l4; /* offset of what follows IP headers */
 	__u32 src_identity, dst_identity;
 	__u32 revision;
 	__u32 path; /* flow_path */
