@@ -23,7 +23,7 @@ const (
 	reservationTime = 2 * time.Minute
 )
 
-// Config of a Manager. All fields are required.
+// Config of a Manager. All fields but Observe are required.
 type Config struct {
 	// Dir holds endpoints and addresses, usually /run/signet: it must survive
 	// restarts of the agent, and must not survive a boot of the node.
@@ -34,6 +34,10 @@ type Config struct {
 	// Changed is called after what Endpoints returns has changed. It must
 	// not block, nor call the Manager.
 	Changed func()
+	// Observe, if not nil, is told how long a request of the plugin took and
+	// whether it failed: "allocate", "attach", "check", "remove", "gc" or
+	// "status". It must not block.
+	Observe func(operation string, took time.Duration, failed bool)
 	Log     *slog.Logger
 }
 

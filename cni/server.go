@@ -48,36 +48,48 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
-	done := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-		defer cancel()
-		if err := server.Shutdown(limit); err != nil {
-			done <- errors.Join(err, server.Close())
-			return
-		}
-		done <- nil
-	})
-	err := server.Serve(l)
-	if !stop() { // ctx has ended: wait for the shutdown
-		return <-done
-	}
-	return fmt.Errorf("serve the CNI socket: %w", err)
+	return unixsocket.Serve(ctx, server, l, shutdownTime)
 }
 
 func (s *Server) handler() http.Handler {
 	const endpoint = " /v1/endpoints/{container}/{ifname}"
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST"+endpoint, s.allocate)
-	mux.HandleFunc("PUT"+endpoint, s.attach)
-	mux.HandleFunc("GET"+endpoint, s.check)
-	mux.HandleFunc("DELETE"+endpoint, s.remove)
-	mux.HandleFunc("POST /v1/gc", s.collect)
-	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("POST"+endpoint, s.observed("allocate", s.allocate))
+	mux.HandleFunc("PUT"+endpoint, s.observed("attach", s.attach))
+	mux.HandleFunc("GET"+endpoint, s.observed("check", s.check))
+	mux.HandleFunc("DELETE"+endpoint, s.observed("remove", s.remove))
+	mux.HandleFunc("POST /v1/gc", s.observed("gc", s.collect))
+	mux.HandleFunc("GET /v1/status", s.observed("status", s.status))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusNotFound, fmt.Errorf("the agent does not know the request %s %.80q", r.Method, r.URL.Path))
 	})
 	return mux
+}
+
+// observed tells Config.Observe of every request.
+func (s *Server) observed(operation string, handle http.HandlerFunc) http.HandlerFunc {
+	observe := s.manager.cfg.Observe
+	if observe == nil {
+		return handle
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		answer := &statusWriter{ResponseWriter: w}
+		handle(answer, r)
+		observe(operation, time.Since(began), answer.status != http.StatusOK)
+	}
+}
+
+// statusWriter remembers the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
 }
 
 func (s *Server) allocate(w http.ResponseWriter, r *http.Request) {

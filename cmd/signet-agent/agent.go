@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/kube"
+	"github.com/signet-cni/signet/internal/metrics"
 	"github.com/signet-cni/signet/overlay/keys"
 )
 
@@ -30,6 +32,11 @@ type agent struct {
 	rules    *rules
 	pods     *cni.Manager
 	loops    *loops
+	metrics  *metrics.Metrics
+	// propagation is when the oldest change was noticed that is not in force.
+	propagation stopwatch
+	// noMetrics is why Prometheus gets no answer, nil if it does or shall not.
+	noMetrics atomic.Pointer[error]
 }
 
 // runAgent brings the parts up in the order in which they need each other. An
@@ -39,6 +46,7 @@ func runAgent(ctx context.Context, cfg config, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &agent{cfg: cfg, log: log}
 	a.status = newStatus(a)
+	a.metrics = metrics.New(a.status)
 	a.loops = newLoops(a)
 	cfg.settings.changed = a.loops.configured
 	served, err := a.serveAPI(ctx)
@@ -46,6 +54,7 @@ func runAgent(ctx context.Context, cfg config, log *slog.Logger) error {
 		cancel()
 		return err
 	}
+	go a.serveMetrics(ctx)
 	if err = a.start(ctx); err == nil {
 		a.status.started()
 		err = a.serve(ctx)
@@ -120,31 +129,31 @@ func (a *agent) openDatapath() error {
 		return err
 	}
 	a.datapath = dp
-	return dp.AttachOverlay(a.tunnel.index)
+	return nil
 }
 
 // openPods takes over the endpoints that an earlier agent left.
 func (a *agent) openPods(ctx context.Context) error {
-	a.rules = newRules(a, identity.NewRegistry(a.client.IdentityStore()))
+	a.rules = newRules(rulesConfig{
+		cluster: a.watcher, kernel: a.datapath, log: a.log,
+		registry:   identity.NewRegistry(a.client.IdentityStore()),
+		endpoints:  func() []cni.Endpoint { return a.pods.Endpoints() },
+		ignore:     func() identity.Ignore { return a.cfg.settings.current().ignore },
+		compiledIn: a.metrics.Compiled,
+	})
 	pods, err := cni.New(ctx, cni.Config{
 		Dir:     a.cfg.runDir,
 		Network: network{a},
 		Node:    a.node,
 		Changed: a.loops.rules.Poke,
+		Observe: a.metrics.CNI,
 		Log:     a.log,
 	})
 	if err != nil {
 		return fmt.Errorf("endpoints: %w", err)
 	}
 	a.pods = pods
-	keep := map[int]bool{a.tunnel.index: true}
-	for _, ep := range pods.Endpoints() {
-		keep[ep.HostIfIndex] = true
-		if err := a.datapath.AttachPod(ep.HostIfIndex); err != nil {
-			return fmt.Errorf("pod %s/%s: %w", ep.Namespace, ep.Pod, err)
-		}
-	}
-	return a.datapath.DetachStale(keep)
+	return nil
 }
 
 // serve runs the loops until ctx ends. The plugin is answered from the start;

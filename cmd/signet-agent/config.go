@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
+	"strconv"
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
@@ -40,6 +42,9 @@ type file struct {
 	// IgnoreLabels are globs over the pod label keys that do not count towards
 	// identities; absent: identity.DefaultGlobs. It is followed live.
 	IgnoreLabels []string `json:"ignoreLabels"`
+	// MetricsAddress is where Prometheus gets an answer, such as
+	// 127.0.0.1:9470 or :9470; empty: nowhere.
+	MetricsAddress string `json:"metricsAddress"`
 }
 
 // fixed is what holds from the agent's start to its end.
@@ -49,6 +54,7 @@ type fixed struct {
 	serviceCIDR netip.Prefix
 	port        uint16
 	level       slog.Level
+	metrics     string // address; "": none
 }
 
 // parsedFile is a file that can be used.
@@ -107,7 +113,7 @@ func parseFile(raw []byte) (parsedFile, error) {
 
 func (f file) parse() (parsedFile, error) {
 	var p parsedFile
-	var errs [5]error
+	var errs [6]error
 	p.cluster, errs[0] = overlay.ParseClusterID(f.ClusterID)
 	p.clusterCIDR, errs[1] = parseRange("clusterCIDR", f.ClusterCIDR)
 	p.serviceCIDR, errs[2] = parseRange("serviceCIDR", f.ServiceCIDR)
@@ -115,6 +121,7 @@ func (f file) parse() (parsedFile, error) {
 		errs[3] = fmt.Errorf("logLevel %q: want debug, info, warn or error", f.LogLevel)
 	}
 	p.live, errs[4] = f.parseLive()
+	p.metrics, errs[5] = f.MetricsAddress, checkListen(f.MetricsAddress)
 	p.port = f.WireguardPort
 	if p.port == 0 {
 		return p, errors.New("wireguardPort: want a UDP port from 1 to 65535")
@@ -138,6 +145,22 @@ func (f file) parseLive() (live, error) {
 		return l, fmt.Errorf("ignoreLabels: %w", err)
 	}
 	return l, nil
+}
+
+// checkListen accepts an IP address, or none, and a TCP port.
+func checkListen(address string) error {
+	if address == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if _, ipErr := netip.ParseAddr(host); host != "" {
+		err = errors.Join(err, ipErr)
+	}
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if errors.Join(err, portErr) != nil || number == 0 {
+		return fmt.Errorf("metricsAddress %q: want an address of the node and a port, such as 127.0.0.1:9470 or :9470", address)
+	}
+	return nil
 }
 
 func parseRange(field, s string) (netip.Prefix, error) {

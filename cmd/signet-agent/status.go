@@ -63,6 +63,7 @@ func (s *status) Status() api.Status {
 	}
 	st.Device = a.tunnel.status()
 	st.Policy = a.rules.status()
+	st.Policy.Revision = a.datapath.Revision()
 	st.Endpoints = len(a.pods.Endpoints())
 	for _, w := range a.watcher.Status() {
 		watch := api.Watch{Kind: string(w.Kind), Synced: w.Synced, Objects: w.Objects}
@@ -70,6 +71,9 @@ func (s *status) Status() api.Status {
 			watch.Error = w.Error.Error()
 		}
 		st.Watches = append(st.Watches, watch)
+	}
+	if err := a.noMetrics.Load(); err != nil {
+		st.Problems = append(st.Problems, (*err).Error())
 	}
 	s.addCounters(&st)
 	return st

@@ -15,6 +15,7 @@ EXPORT(enum, flow_path);
 EXPORT(enum, hook);
 EXPORT(enum, verdict);
 EXPORT(enum, reason);
+EXPORT(enum, attestation);
 EXPORT(struct, event);
 
 char _license[] SEC("license") = "Dual BSD/GPL";

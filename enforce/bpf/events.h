@@ -65,6 +65,7 @@ static __noinline int send_event(struct __sk_buff *skb, struct context *c, __u32
 	e->dst_identity = c->dst_identity;
 	e->revision = c->revision;
 	e->length = skb->len;
+	e->unattested = c->unattested;
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }

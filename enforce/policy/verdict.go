@@ -29,6 +29,8 @@ const (
 	NotSubject                    // admitted: the subject is not isolated
 	AdmittedClass                 // admitted by a class row
 	AdmittedBlock                 // admitted by an ipBlock row only
+	AdmittedSelf                  // a pod reaches itself (Result.Why)
+	AdmittedHost                  // the local node reaches its pods (Result.Why)
 )
 
 // Admitted reports whether the outcome admits the packet.
