@@ -32,10 +32,10 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
+	__uint(max_entries, 262144); /* two an identity */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__type(value, struct identity_policy);
+	__type(key, struct identity_key);
+	__type(value, struct side);
 	PINNED;
 } identities SEC(".maps");
 

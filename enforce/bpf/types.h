@@ -59,19 +59,21 @@ enum side_flags {
 	SIDE_EGRESS_CIDRS = 2,
 };
 
-/* One revision's view of an identity (policy.Entry); class 0: not known. */
+/* Both sides of a policy change have rows of their own: revision & 1 picks the
+ * one in force, so that a single store switches every identity at once, and no
+ * row that a program may be reading is ever written. */
+struct identity_key {
+	__u32 identity;
+	__u32 side;
+};
+
+/* One side's view of an identity (policy.Entry). */
 struct side {
 	__u64 class;
 	__u64 ingress; /* rule set, 0: not isolated */
 	__u64 egress;
 	__u32 flags; /* side_flags */
 	__u32 pad;
-};
-
-/* Both sides of a policy change: revision & 1 picks the one in force, so that
- * a single store switches every identity at once. */
-struct identity_policy {
-	struct side side[2];
 };
 
 struct rule_key {
@@ -343,6 +345,7 @@ _Static_assert(sizeof(struct addr) == 16, "addr");
 _Static_assert(sizeof(struct endpoint) == 24, "endpoint");
 _Static_assert(sizeof(struct location) == 16, "location");
 _Static_assert(sizeof(struct prefix_key) == 20, "prefix_key");
+_Static_assert(sizeof(struct identity_key) == 8, "identity_key");
 _Static_assert(sizeof(struct side) == 32, "side");
 _Static_assert(sizeof(struct rule_cidr_key) == 32, "rule_cidr_key");
 _Static_assert(sizeof(struct ports) == 16, "ports");

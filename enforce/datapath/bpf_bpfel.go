@@ -241,9 +241,10 @@ const (
 	bpfHookHOOK_TO_POD       bpfHook = 4
 )
 
-type bpfIdentityPolicy struct {
-	_    structs.HostLayout
-	Side [2]bpfSide
+type bpfIdentityKey struct {
+	_        structs.HostLayout
+	Identity uint32
+	Side     uint32
 }
 
 type bpfLocation struct {
