@@ -89,6 +89,7 @@ func (r *flowReader) enrich(e datapath.Event) api.Flow {
 		Time: e.Time, Hook: e.Hook.String(), Verdict: e.Verdict.String(), Revision: e.Revision,
 		Protocol: e.Protocol, TCPFlags: e.TCPFlags, Reply: e.Reply, Src: e.Src, Dst: e.Dst,
 		Service: e.Service, SrcIdentity: e.SrcIdentity, DstIdentity: e.DstIdentity, Bytes: e.Length,
+		Unattested: e.Unattested,
 	}
 	if e.Verdict == datapath.Dropped {
 		event.Reason, event.ReasonText = e.Reason.String(), e.Reason.Text()

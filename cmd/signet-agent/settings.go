@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/kube"
 )
@@ -21,7 +22,8 @@ const settingsInterval = 5 * time.Second
 
 // live are the settings that take effect while the agent runs.
 type live struct {
-	ignore identity.Ignore
+	ignore      identity.Ignore
+	attestation datapath.Attestation
 }
 
 // settings follows the configuration file. A file that cannot be used changes

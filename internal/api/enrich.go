@@ -23,6 +23,7 @@ type Event struct {
 	SrcIdentity        identity.ID
 	DstIdentity        identity.ID
 	Bytes              uint32
+	Unattested         bool
 }
 
 // Names tells what numbers and addresses stand for, as far as a node knows.
@@ -42,7 +43,7 @@ func (n Names) Enrich(e Event) Flow {
 		Reason: e.Reason, ReasonText: e.ReasonText, Revision: e.Revision,
 		Protocol: protocolName(e.Protocol), TCPFlags: flagNames(e.TCPFlags),
 		Src: n.end(e.Src, e.SrcIdentity), Dst: n.end(e.Dst, n.destination(e)),
-		Service: e.Service, Reply: e.Reply, Bytes: e.Bytes,
+		Service: e.Service, Reply: e.Reply, Bytes: e.Bytes, Unattested: e.Unattested,
 	}
 }
 

@@ -25,6 +25,9 @@ type Flow struct {
 	TCPFlags   string         `json:"tcpFlags,omitempty"`
 	Reply      bool           `json:"reply,omitempty"`
 	Bytes      uint32         `json:"bytes"` // of the packet
+	// Unattested: the node that sent the packet has not published that a pod of
+	// its own has the source's identity.
+	Unattested bool `json:"unattested,omitempty"`
 }
 
 // The verdicts of a Flow.

@@ -116,6 +116,7 @@ func noteText(f *api.Flow, wide bool) string {
 	}
 	add(f.Service.IsValid(), "Service %v", f.Service)
 	add(f.Reply, "reply")
+	add(f.Unattested && f.Verdict != api.Dropped, "identity not published by its node")
 	add(f.TCPFlags != "" && (wide || f.Verdict == api.Dropped), "%s", strings.ReplaceAll(f.TCPFlags, ",", "+"))
 	add(wide, "%d bytes", f.Bytes)
 	add(wide, "policy revision %d", f.Revision)
