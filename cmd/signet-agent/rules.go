@@ -23,6 +23,8 @@ type rules struct {
 	agent    *agent
 	registry *identity.Registry
 
+	history history
+
 	mu       sync.Mutex // one sync at a time; guards what follows
 	joining  map[netip.Addr]kube.Pod
 	compiled policy.Result
@@ -147,6 +149,7 @@ func (r *rules) apply(members []member, policies []policy.Policy) error {
 	if _, err := r.agent.datapath.SetPolicy(&compiled.Table); err != nil {
 		return err
 	}
+	r.history.add(&compiled)
 	r.compiled, r.sets, r.policies = compiled, sets, len(policies)
 	var errs []error
 	for _, m := range members {

@@ -38,6 +38,14 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("verdict-%d", uint8(v))
 }
 
+// Where a packet can be judged.
+const (
+	FromPod     = Hook(bpfHookHOOK_FROM_POD)
+	ToOverlay   = Hook(bpfHookHOOK_TO_OVERLAY)
+	FromOverlay = Hook(bpfHookHOOK_FROM_OVERLAY)
+	ToPod       = Hook(bpfHookHOOK_TO_POD)
+)
+
 // Hook is where a packet was judged.
 type Hook uint8
 
