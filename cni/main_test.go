@@ -7,12 +7,13 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/signet-cni/signet/cni/plugin"
 )
 
 // The tests of this package run in a network and a mount namespace of their
@@ -20,30 +21,29 @@ import (
 // address, so that no packet can leave it, and a private /run/netns.
 const inHostEnv = "SIGNET_TEST_IN_HOST"
 
+// asPlugin, in the environment, makes this binary the CNI plugin.
+const asPlugin = "SIGNET_TEST_AS_PLUGIN"
+
 var (
 	nodeAddr = netip.MustParseAddr("192.0.2.1")
 	// allPods holds every test's pod range. Behind the pods' own routes it is
 	// unreachable.
-	allPods   = netip.MustParsePrefix("198.18.0.0/15")
-	pluginBin string
+	allPods = netip.MustParsePrefix("198.18.0.0/15")
 )
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	if os.Getenv(asPlugin) != "" {
+		return plugin.Run()
+	}
 	if os.Getenv(inHostEnv) == "" {
 		if os.Geteuid() == 0 {
 			return inHost()
 		}
 		return m.Run() // without those that need root
 	}
-	dir, err := os.MkdirTemp("", "signet-cni")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if err := errors.Join(setUpHost(), buildPlugin(dir)); err != nil {
+	if err := setUpHost(); err != nil {
 		fmt.Fprintln(os.Stderr, "set up the test's host:", err)
 		return 1
 	}
@@ -90,15 +90,6 @@ func setUpHost() error {
 		netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(nodeAddr, 32))}),
 		netlink.RouteAdd(&netlink.Route{Dst: ipNet(allPods), Type: unix.RTN_UNREACHABLE}),
 	)
-}
-
-func buildPlugin(dir string) error {
-	pluginBin = filepath.Join(dir, "signet-cni")
-	out, err := exec.Command("go", "build", "-o", pluginBin, "github.com/signet-cni/signet/cmd/signet-cni").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("build the plugin: %w\n%s", err, out)
-	}
-	return nil
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

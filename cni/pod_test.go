@@ -81,9 +81,9 @@ func (p *pod) conf(prev string) string {
 
 // command prepares a call of the plugin.
 func (p *pod) command(command, conf string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
-	cmd = exec.Command(pluginBin)
+	cmd = exec.Command("/proc/self/exe")
 	cmd.Env = append([]string{
-		"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + p.id, "CNI_NETNS=" + p.netns.Path(), "CNI_IFNAME=eth0",
+		asPlugin + "=1", "CNI_COMMAND=" + command, "CNI_CONTAINERID=" + p.id, "CNI_NETNS=" + p.netns.Path(), "CNI_IFNAME=eth0",
 		"CNI_ARGS=" + p.args, "CNI_PATH=/opt/cni/bin",
 	}, p.env...)
 	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)

@@ -48,21 +48,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
-	done := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-		defer cancel()
-		if err := server.Shutdown(limit); err != nil {
-			done <- errors.Join(err, server.Close())
-			return
-		}
-		done <- nil
-	})
-	err := server.Serve(l)
-	if !stop() { // ctx has ended: wait for the shutdown
-		return <-done
-	}
-	return fmt.Errorf("serve the CNI socket: %w", err)
+	return unixsocket.Serve(ctx, server, l, shutdownTime)
 }
 
 func (s *Server) handler() http.Handler {

@@ -58,9 +58,20 @@ func TestGlobCovers(t *testing.T) {
 		glob, key string
 		want      bool
 	}{
-		{"a", "a", true}, {"a", "ab", false}, {"ab", "a", false}, {"*", "x/y", true}, {"a*", "a", true},
-		{"a*c", "abbc", true}, {"a*c", "abcb", false}, {"a*b*c", "axbxbxc", true}, {"a*b*c", "acb", false},
-		{"*/x", "a.b/x", true}, {"*/x", "x", false}, {"**", "", true}, {"*a", "aaa", true}, {"*ab", "aab", true},
+		{"a", "a", true},
+		{"a", "ab", false},
+		{"ab", "a", false},
+		{"*", "x/y", true},
+		{"a*", "a", true},
+		{"a*c", "abbc", true},
+		{"a*c", "abcb", false},
+		{"a*b*c", "axbxbxc", true},
+		{"a*b*c", "acb", false},
+		{"*/x", "a.b/x", true},
+		{"*/x", "x", false},
+		{"**", "", true},
+		{"*a", "aaa", true},
+		{"*ab", "aab", true},
 	} {
 		if got := globCovers(c.glob, c.key); got != c.want {
 			t.Errorf("%q covers %q: %v, want %v", c.glob, c.key, got, c.want)

@@ -73,8 +73,15 @@ func TestParse(t *testing.T) {
 		want ID
 		ok   bool
 	}{
-		{"0", 0, true}, {"256", 256, true}, {"4294967295", 4294967295, true},
-		{"", 0, false}, {"4294967296", 0, false}, {"01", 0, false}, {"+1", 0, false}, {"-1", 0, false}, {"0x1", 0, false},
+		{"0", 0, true},
+		{"256", 256, true},
+		{"4294967295", 4294967295, true},
+		{"", 0, false},
+		{"4294967296", 0, false},
+		{"01", 0, false},
+		{"+1", 0, false},
+		{"-1", 0, false},
+		{"0x1", 0, false},
 	} {
 		if got, err := Parse(c.text); got != c.want || (err == nil) != c.ok {
 			t.Errorf("%q: %s, %v", c.text, got, err)

@@ -137,10 +137,15 @@ func TestSelectorKey(t *testing.T) {
 	}
 	seen := map[string]int{}
 	for n, s := range []Selector{
-		{}, Unparsable(), other,
-		{[]Requirement{need("a", In, "x,y")}}, {[]Requirement{need("a", In, "x", "y")}}, {[]Requirement{need("a", In, `x","y`)}},
-		{[]Requirement{need("a", Exists)}}, {[]Requirement{need("a", DoesNotExist)}},
-		{[]Requirement{need("a", Exists), need("b", Exists)}}, {[]Requirement{need(`a"Exists";"b`, Exists)}},
+		{},
+		Unparsable(), other,
+		{[]Requirement{need("a", In, "x,y")}},
+		{[]Requirement{need("a", In, "x", "y")}},
+		{[]Requirement{need("a", In, `x","y`)}},
+		{[]Requirement{need("a", Exists)}},
+		{[]Requirement{need("a", DoesNotExist)}},
+		{[]Requirement{need("a", Exists), need("b", Exists)}},
+		{[]Requirement{need(`a"Exists";"b`, Exists)}},
 	} {
 		if m, ok := seen[s.Key()]; ok {
 			t.Errorf("selectors %d and %d share the key %q", m, n, s.Key())

@@ -23,14 +23,37 @@ func TestNewSet(t *testing.T) {
 		counted []string
 	}{
 		{"nothing ignored", labels{"app": "x"}, ignore, labels{"app": "x"}, nil, nil},
-		{"dropped", labels{"app": "x", "job-name": "j", "uid/a": "1", "uid/b": "2"}, ignore,
-			labels{"app": "x"}, []string{"job-name", "uid/*"}, nil},
-		{"counted and present", labels{"job-name": "j", "uid/a": "1"}, counting,
-			labels{"job-name": "j", "uid/a": "1"}, nil, nil},
-		{"counted and absent, beside a dropped one", labels{"uid/b": "2"}, counting,
-			labels{}, []string{"uid/*"}, []string{"uid/a"}},
-		{"counted and present, beside a dropped one", labels{"uid/a": "1", "uid/b": "2"}, counting,
-			labels{"uid/a": "1"}, []string{"uid/*"}, nil},
+		{
+			"dropped",
+			labels{"app": "x", "job-name": "j", "uid/a": "1", "uid/b": "2"},
+			ignore,
+			labels{"app": "x"},
+			[]string{"job-name", "uid/*"},
+			nil,
+		},
+		{
+			"counted and present",
+			labels{"job-name": "j", "uid/a": "1"},
+			counting,
+			labels{"job-name": "j", "uid/a": "1"},
+			nil, nil,
+		},
+		{
+			"counted and absent, beside a dropped one",
+			labels{"uid/b": "2"},
+			counting,
+			labels{},
+			[]string{"uid/*"},
+			[]string{"uid/a"},
+		},
+		{
+			"counted and present, beside a dropped one",
+			labels{"uid/a": "1", "uid/b": "2"},
+			counting,
+			labels{"uid/a": "1"},
+			[]string{"uid/*"},
+			nil,
+		},
 	} {
 		set := NewSet("ns", labels{NamespaceNameLabel: "forged", "env": "e"}, c.pod, c.ignore)
 		if !maps.Equal(set.PodLabels, c.want) || !slices.Equal(set.Dropped, c.dropped) || !slices.Equal(set.Counted, c.counted) {

@@ -33,7 +33,8 @@ func TestPrefix(t *testing.T) {
 		}
 	}
 	for _, p := range []netip.Prefix{
-		{}, netip.MustParsePrefix("10.244.1.1/24"), netip.MustParsePrefix("fd00::/64"),
+		{},
+		netip.MustParsePrefix("10.244.1.1/24"), netip.MustParsePrefix("fd00::/64"),
 		netip.MustParsePrefix("::ffff:10.244.1.0/120"),
 	} {
 		if got, err := Prefix(ClusterID{}, p); err == nil {

@@ -135,7 +135,13 @@ func (a *agent) openDatapath() error {
 
 // openPods takes over the endpoints that an earlier agent left.
 func (a *agent) openPods(ctx context.Context) error {
-	a.rules = newRules(a, identity.NewRegistry(a.client.IdentityStore()))
+	a.rules = newRules(rulesConfig{
+		cluster: a.watcher, kernel: a.datapath, log: a.log,
+		registry:   identity.NewRegistry(a.client.IdentityStore()),
+		endpoints:  func() []cni.Endpoint { return a.pods.Endpoints() },
+		ignore:     func() identity.Ignore { return a.cfg.settings.current().ignore },
+		compiledIn: a.metrics.Compiled,
+	})
 	pods, err := cni.New(ctx, cni.Config{
 		Dir:     a.cfg.runDir,
 		Network: network{a},

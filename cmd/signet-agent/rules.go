@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/netip"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,11 +20,38 @@ import (
 	"github.com/signet-cni/signet/internal/kube"
 )
 
+// cluster is what rules need to know of the cluster (kube.Watcher).
+type cluster interface {
+	Policies() ([]policy.Policy, []kube.Problem)
+	Identities() (map[identity.ID]identity.Set, []kube.Problem)
+	Namespaces() map[string]map[string]string
+	LocalPods() []kube.Pod
+	GetPod(ctx context.Context, namespace, name, uid string) (kube.Pod, error)
+}
+
+// kernel is where rules are put in force (datapath.Datapath).
+type kernel interface {
+	SetPolicy(*policy.Table) (changed bool, err error)
+	SetEndpoint(datapath.Endpoint) error
+	DeleteEndpoint(netip.Addr) error
+}
+
+// rulesConfig is what rules work on; every field is required.
+type rulesConfig struct {
+	cluster   cluster
+	kernel    kernel
+	registry  *identity.Registry
+	endpoints func() []cni.Endpoint
+	ignore    func() identity.Ignore
+	// compiledIn is told how long each compilation took.
+	compiledIn func(time.Duration)
+	log        *slog.Logger
+}
+
 // rules keeps identities of this node's endpoints and the compiled policy in
 // the kernel: labels -> identity -> rules -> maps.
 type rules struct {
-	agent    *agent
-	registry *identity.Registry
+	rulesConfig
 
 	history history
 
@@ -29,11 +59,12 @@ type rules struct {
 	joining  map[netip.Addr]kube.Pod
 	compiled policy.Result
 	sets     map[identity.ID]identity.Set // what compiled knows
-	policies int
+	policies []policy.Policy
+	loaded   bool // compiled is in force
 }
 
-func newRules(a *agent, registry *identity.Registry) *rules {
-	return &rules{agent: a, registry: registry, joining: map[netip.Addr]kube.Pod{}}
+func newRules(config rulesConfig) *rules {
+	return &rules{rulesConfig: config, joining: map[netip.Addr]kube.Pod{}}
 }
 
 // member is an endpoint whose pod is known.
@@ -46,23 +77,21 @@ type member struct {
 // sync brings the kernel in line with the cluster. Policy that knows an
 // endpoint's identity is in force before the endpoint gets it.
 func (r *rules) sync(ctx context.Context) error {
+	policies, _ := r.cluster.Policies()
+	r.learn()
+	members, unresolved := r.identify(ctx, policies)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	policies, _ := r.agent.watcher.Policies()
-	members, err := r.identify(ctx, policies)
-	if err := r.apply(members, policies); err != nil {
-		return err
-	}
-	return err
+	return errors.Join(r.apply(members, policies), unresolved)
 }
 
 // connect puts one new endpoint in force, with policy that knows it.
 func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
-	pod, err := r.agent.watcher.GetPod(ctx, ep.Namespace, ep.Pod, ep.PodUID)
+	pod, err := r.cluster.GetPod(ctx, ep.Namespace, ep.Pod, ep.PodUID)
 	if err != nil {
 		return err
 	}
-	policies, _ := r.agent.watcher.Policies()
+	policies, _ := r.cluster.Policies()
 	m := member{endpoint: ep, pod: pod}
 	if m.id, err = r.resolve(ctx, pod, policies); err != nil {
 		return err
@@ -73,11 +102,7 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 	if _, known := r.sets[m.id]; known {
 		return r.setEndpoint(m)
 	}
-	members, err := r.identify(ctx, policies)
-	if err != nil {
-		r.agent.log.Warn("other endpoints keep their identity", "error", err)
-	}
-	return r.apply(append(members, m), policies)
+	return r.apply([]member{m}, policies)
 }
 
 // disconnect forgets an endpoint; nothing passes to or from it any more.
@@ -85,16 +110,16 @@ func (r *rules) disconnect(ep cni.Endpoint) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.joining, ep.Addr)
-	return r.agent.datapath.DeleteEndpoint(ep.Addr)
+	return r.kernel.DeleteEndpoint(ep.Addr)
 }
 
 // resolve gives a pod's number, allocating it if the cluster has none.
 func (r *rules) resolve(ctx context.Context, pod kube.Pod, policies []policy.Policy) (identity.ID, error) {
-	labels, ok := r.agent.watcher.Namespaces()[pod.Namespace]
+	labels, ok := r.cluster.Namespaces()[pod.Namespace]
 	if !ok {
 		return identity.Unknown, fmt.Errorf("namespace %s is not known (yet)", pod.Namespace)
 	}
-	ignore := r.agent.cfg.settings.current().ignore.Counting(policy.NamedKeys(policies))
+	ignore := r.ignore().Counting(policy.NamedKeys(policies))
 	set := identity.NewSet(pod.Namespace, labels, pod.Labels, ignore)
 	id, err := r.registry.Resolve(ctx, set)
 	if err != nil {
@@ -103,59 +128,89 @@ func (r *rules) resolve(ctx context.Context, pod kube.Pod, policies []policy.Pol
 	return id, nil
 }
 
+// resolving is how many new sets are published at a time.
+const resolving = 8
+
 // identify finds every endpoint's pod and number. An endpoint that fails
 // keeps what it has, and the error says so.
 func (r *rules) identify(ctx context.Context, policies []policy.Policy) ([]member, error) {
-	r.learn()
+	members := r.members()
+	errs := make([]error, len(members))
+	limit := make(chan struct{}, resolving)
+	var running sync.WaitGroup
+	for n := range members {
+		limit <- struct{}{}
+		running.Go(func() {
+			defer func() { <-limit }()
+			members[n].id, errs[n] = r.resolve(ctx, members[n].pod, policies)
+		})
+	}
+	running.Wait()
+	members = slices.DeleteFunc(members, func(m member) bool { return m.id == identity.Unknown })
+	return members, errors.Join(errs...)
+}
+
+// members gives the endpoints whose pods are known.
+func (r *rules) members() []member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	pods := map[string]kube.Pod{}
-	for _, p := range r.agent.watcher.LocalPods() {
+	for _, p := range r.cluster.LocalPods() {
 		pods[p.Namespace+"/"+p.Name+"/"+p.UID] = p
 	}
 	var members []member
-	var errs []error
-	for _, ep := range r.agent.pods.Endpoints() {
+	for _, ep := range r.endpoints() {
 		pod, watched := pods[ep.Namespace+"/"+ep.Pod+"/"+ep.PodUID]
 		if watched {
 			delete(r.joining, ep.Addr)
 		} else if pod, watched = r.joining[ep.Addr]; !watched {
 			continue // its pod is gone, or CNI ADD has not come to connect yet
 		}
-		id, err := r.resolve(ctx, pod, policies)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		members = append(members, member{endpoint: ep, pod: pod, id: id})
+		members = append(members, member{endpoint: ep, pod: pod})
 	}
-	return members, errors.Join(errs...)
+	return members
 }
 
 // learn takes in what the cluster published. A number that it published no
 // longer stays known for a while (identity.Grace), and an endpoint here that
 // needs it publishes it again.
 func (r *rules) learn() {
-	published, _ := r.agent.watcher.Identities()
+	published, _ := r.cluster.Identities()
 	if err := r.registry.Adopt(published); err != nil {
-		r.agent.log.Warn("identities refused", "error", err)
+		r.log.Warn("identities refused", "error", err)
 	}
 }
 
 // apply compiles and puts in force, then lets endpoints take their numbers.
+// Those that have left since they were listed are passed over. r.mu is held.
 func (r *rules) apply(members []member, policies []policy.Policy) error {
 	sets := r.registry.All()
-	began := time.Now()
-	compiled := policy.Compile(sets, policies)
-	r.agent.metrics.Compiled(time.Since(began))
-	if _, err := r.agent.datapath.SetPolicy(&compiled.Table); err != nil {
-		return err
+	if !r.current(sets, policies) {
+		began := time.Now()
+		compiled := policy.Compile(sets, policies)
+		r.compiledIn(time.Since(began))
+		if _, err := r.kernel.SetPolicy(&compiled.Table); err != nil {
+			return err
+		}
+		r.history.add(&compiled)
+		r.compiled, r.sets, r.policies, r.loaded = compiled, sets, policies, true
 	}
-	r.history.add(&compiled)
-	r.compiled, r.sets, r.policies = compiled, sets, len(policies)
+	here := map[string]bool{}
+	for _, ep := range r.endpoints() {
+		here[ep.HostIfName] = true
+	}
 	var errs []error
 	for _, m := range members {
-		errs = append(errs, r.setEndpoint(m))
+		if here[m.endpoint.HostIfName] {
+			errs = append(errs, r.setEndpoint(m))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// current reports whether what is in force was compiled from the same.
+func (r *rules) current(sets map[identity.ID]identity.Set, policies []policy.Policy) bool {
+	return r.loaded && maps.EqualFunc(sets, r.sets, identity.Set.Equal) && reflect.DeepEqual(policies, r.policies)
 }
 
 func (r *rules) setEndpoint(m member) error {
@@ -166,7 +221,7 @@ func (r *rules) setEndpoint(m member) error {
 	for _, p := range m.pod.Ports {
 		ep.Ports = append(ep.Ports, datapath.NamedPort{Name: p.Name, Protocol: p.Protocol, Port: p.Port})
 	}
-	return r.agent.datapath.SetEndpoint(ep)
+	return r.kernel.SetEndpoint(ep)
 }
 
 // problems tells what of policies could not be honoured.
@@ -198,8 +253,8 @@ func (r *rules) status() api.Policy {
 		sets[key.RuleSet] = true
 	}
 	return api.Policy{
-		Revision: r.agent.datapath.Revision(), Identities: len(r.compiled.Table.Identities),
-		Policies: r.policies, RuleSets: len(sets),
+		Identities: len(r.compiled.Table.Identities),
+		Policies:   len(r.policies), RuleSets: len(sets),
 		Rows: len(r.compiled.Table.Rules) + len(r.compiled.Table.CIDRs),
 	}
 }

@@ -63,6 +63,7 @@ func (s *status) Status() api.Status {
 	}
 	st.Device = a.tunnel.status()
 	st.Policy = a.rules.status()
+	st.Policy.Revision = a.datapath.Revision()
 	st.Endpoints = len(a.pods.Endpoints())
 	for _, w := range a.watcher.Status() {
 		watch := api.Watch{Kind: string(w.Kind), Synced: w.Synced, Objects: w.Objects}

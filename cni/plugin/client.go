@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/signet-cni/signet/cni/internal/wire"
+	"github.com/signet-cni/signet/internal/unixsocket"
 )
 
 const (
@@ -37,17 +37,7 @@ type client struct {
 }
 
 func dialer(socket string) *client {
-	var d net.Dialer
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, err := d.DialContext(ctx, "unix", socket)
-			if err != nil {
-				return nil, fmt.Errorf("%w: %w", errAbsent, err)
-			}
-			return conn, nil
-		},
-	}
+	transport := unixsocket.Transport(socket, errAbsent)
 	return &client{socket: socket, http: &http.Client{Transport: transport, Timeout: callTime}}
 }
 

@@ -91,7 +91,7 @@ func TestGolden(t *testing.T) {
 			t.Errorf("%s: %s\n got %x\nwant %x", g.name, sent, sent.packet(), g.tunnel)
 		}
 		received := far.fromOverlay(g.tunnel)
-		if got := received.packet(); received.String() != "pod" || !bytes.Equal(atomic(got), atomic(g.back)) {
+		if got := received.packet(); received.String() != "pod" || !bytes.Equal(blankID(got), blankID(g.back)) {
 			t.Errorf("%s: %s\n got %x\nwant %x", g.name, received, got, g.back)
 		}
 	}
@@ -110,9 +110,9 @@ func letAnswer(t testing.TB, near, far *node, answer []byte) {
 	}
 }
 
-// atomic blanks the identification of a packet that is no fragment, which is
+// blankID blanks the identification of a packet that is no fragment, which is
 // free on the receiving side (RFC 6864), and with it the header checksum.
-func atomic(p []byte) []byte {
+func blankID(p []byte) []byte {
 	p = bytes.Clone(p)
 	if binary.BigEndian.Uint16(p[6:])&0x3fff == 0 {
 		copy(p[4:6], []byte{0, 0})
@@ -181,7 +181,7 @@ func checkRoundTrip(t testing.TB, near, far *node, original []byte) {
 	must(t, err)
 	received := far.fromOverlay(want)
 	got := received.packet()
-	if received.String() != "pod" || !bytes.Equal(atomic(got), atomic(back)) {
+	if received.String() != "pod" || !bytes.Equal(blankID(got), blankID(back)) {
 		t.Fatalf("%x came out as %s\n got %x\nwant %x", original, received, got, back)
 	}
 	if wire.Sum(got[:20]) != 0xffff {

@@ -19,8 +19,12 @@ func TestPortSetNormalForm(t *testing.T) {
 		{"from 0", []Port{tcp(0, 65535)}, []Port{{Protocol: TCP}}, AllTCP},
 		{"everything and more", []Port{{}, tcp(5, 5)}, []Port{{}}, AllTraffic},
 		{"names", []Port{{Protocol: UDP, Name: "b"}, {Protocol: UDP, Name: "a"}, {Protocol: UDP, Name: "b"}}, []Port{{Protocol: UDP, Name: "a"}, {Protocol: UDP, Name: "b"}}, NamedPorts},
-		{"mixed", []Port{{Protocol: UDP}, tcp(2, 2), {Protocol: SCTP, First: 1, Last: 2}, {Protocol: SCTP, Name: "x"}},
-			[]Port{{Protocol: SCTP, Name: "x"}, {Protocol: SCTP, First: 1, Last: 2}, tcp(2, 2), {Protocol: UDP}}, AllUDP | SomeTCP | SomeSCTP | NamedPorts},
+		{
+			"mixed",
+			[]Port{{Protocol: UDP}, tcp(2, 2), {Protocol: SCTP, First: 1, Last: 2}, {Protocol: SCTP, Name: "x"}},
+			[]Port{{Protocol: SCTP, Name: "x"}, {Protocol: SCTP, First: 1, Last: 2}, tcp(2, 2), {Protocol: UDP}},
+			AllUDP | SomeTCP | SomeSCTP | NamedPorts,
+		},
 		{"none", nil, []Port{{Protocol: 47}}, 0},
 	} {
 		pool := newPortPool()

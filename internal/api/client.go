@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/signet-cni/signet/internal/unixsocket"
 )
 
 // callTime bounds a request that is not a stream.
@@ -27,17 +28,7 @@ type Client struct {
 // NewClient returns a client of the agent behind a socket. It does not connect
 // yet.
 func NewClient(socket string) *Client {
-	var d net.Dialer
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, err := d.DialContext(ctx, "unix", socket)
-			if err != nil {
-				return nil, fmt.Errorf("%w on %s: %w", ErrAbsent, socket, errors.Unwrap(err))
-			}
-			return conn, nil
-		},
-	}
+	transport := unixsocket.Transport(socket, ErrAbsent)
 	return &Client{socket: socket, http: &http.Client{Transport: transport}}
 }
 

@@ -80,15 +80,6 @@ status:
 	}
 }
 
-func object(t testing.TB, text string) *unstructured.Unstructured {
-	t.Helper()
-	out := &unstructured.Unstructured{}
-	if err := json.Unmarshal([]byte(text), &out.Object); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 func concertSet() identity.Set {
 	ignore := identity.DefaultIgnore().Counting([]string{"job-name"})
 	return identity.NewSet("concert", map[string]string{"team": "a"},

@@ -102,16 +102,19 @@ func TestPolicyPeers(t *testing.T) {
 		{"all namespaces", `[{namespaceSelector: {}}]`, []policy.Rule{{Peers: []policy.Peer{{Namespaces: &all}}}}, ""},
 		{
 			"both selectors", `[{namespaceSelector: {}, podSelector: {matchLabels: {app: db}}}]`,
-			[]policy.Rule{{Peers: []policy.Peer{{Namespaces: &all, Pods: &app}}}}, "",
+			[]policy.Rule{{Peers: []policy.Peer{{Namespaces: &all, Pods: &app}}}},
+			"",
 		},
 		{
 			"two peers", `[{namespaceSelector: {}}, {podSelector: {}}]`,
-			[]policy.Rule{{Peers: []policy.Peer{{Namespaces: &all}, {Pods: &all}}}}, "",
+			[]policy.Rule{{Peers: []policy.Peer{{Namespaces: &all}, {Pods: &all}}}},
+			"",
 		},
 		{"nothing in a peer", `[{}]`, nil, "ingress[0].from[0]: neither selectors nor an ipBlock"},
 		{
 			"a bad peer leaves the good one", `[{}, {podSelector: {}}]`,
-			[]policy.Rule{{Peers: []policy.Peer{{Pods: &all}}}}, "from[0]",
+			[]policy.Rule{{Peers: []policy.Peer{{Pods: &all}}}},
+			"from[0]",
 		},
 		{"unknown operator", `[{podSelector: {matchExpressions: [{key: a, operator: Near}]}}]`, nil, "podSelector"},
 		{"operator without values", `[{namespaceSelector: {matchExpressions: [{key: a, operator: In}]}}]`, nil, "namespaceSelector"},
@@ -120,17 +123,20 @@ func TestPolicyPeers(t *testing.T) {
 			"block", `[{ipBlock: {cidr: 10.1.2.3/8, except: [10.2.0.0/16]}}]`,
 			[]policy.Rule{{Peers: []policy.Peer{{Block: policy.IPBlock{
 				CIDR: prefix("10.0.0.0/8"), Except: []netip.Prefix{prefix("10.2.0.0/16")},
-			}}}}}, "",
+			}}}}},
+			"",
 		},
 		{
 			"IPv6 block", `[{ipBlock: {cidr: "2001:db8::/32", except: ["2001:db8:1::/48"]}}]`,
 			[]policy.Rule{{Peers: []policy.Peer{{Block: policy.IPBlock{
 				CIDR: prefix("2001:db8::/32"), Except: []netip.Prefix{prefix("2001:db8:1::/48")},
-			}}}}}, "",
+			}}}}},
+			"",
 		},
 		{
 			"block of everything", `[{ipBlock: {cidr: 0.0.0.0/0}}]`,
-			[]policy.Rule{{Peers: []policy.Peer{{Block: policy.IPBlock{CIDR: prefix("0.0.0.0/0")}}}}}, "",
+			[]policy.Rule{{Peers: []policy.Peer{{Block: policy.IPBlock{CIDR: prefix("0.0.0.0/0")}}}}},
+			"",
 		},
 		{"block without a mask", `[{ipBlock: {cidr: 10.0.0.1}}]`, nil, `malformed CIDR "10.0.0.1"`},
 		{"block of leading zeroes", `[{ipBlock: {cidr: 010.0.0.0/8}}]`, nil, "malformed CIDR"},
@@ -172,7 +178,8 @@ func TestPolicyPorts(t *testing.T) {
 		{"named", `[{port: web, protocol: UDP}]`, []policy.Port{{Protocol: policy.UDP, Name: "web"}}, ""},
 		{
 			"two", `[{port: 80}, {port: dns, protocol: UDP}]`,
-			[]policy.Port{{Protocol: policy.TCP, First: 80, Last: 80}, {Protocol: policy.UDP, Name: "dns"}}, "",
+			[]policy.Port{{Protocol: policy.TCP, First: 80, Last: 80}, {Protocol: policy.UDP, Name: "dns"}},
+			"",
 		},
 		{"range reversed", `[{port: 80, endPort: 79}]`, nil, "ports[0]: endPort 79 is before port 80"},
 		{"range too far", `[{port: 80, endPort: 65536}]`, nil, "endPort: port 65536"},

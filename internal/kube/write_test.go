@@ -167,9 +167,9 @@ func TestReporterBounds(t *testing.T) {
 // All nodes that meet a problem name its Event alike.
 func TestEventName(t *testing.T) {
 	a := Problem{Kind: "Pod", Namespace: "shop", Name: strings.Repeat("a", 199) + ".b", Message: "wrong"}
-	b := a
-	b.Message = "wrong too"
-	if eventName(a) != eventName(a) || eventName(a) == eventName(b) {
+	same, other := a, a
+	other.Message = "wrong too"
+	if eventName(a) != eventName(same) || eventName(a) == eventName(other) {
 		t.Error("names do not follow from the problem")
 	}
 	if name := eventName(a); len(name) > 253 || strings.Contains(name, "..") {

@@ -21,10 +21,12 @@ const (
 func newLogger(log *slog.Logger) *device.Logger {
 	limit := &limiter{now: time.Now}
 	return &device.Logger{
-		Verbosef: func(format string, args ...any) { log.Debug(fmt.Sprintf(format, args...)) },
+		Verbosef: func(format string, args ...any) {
+			log.Debug(fmt.Sprintf(format, args...)) //nolint:sloglint // WireGuard composes it
+		},
 		Errorf: func(format string, args ...any) {
 			if ok, skipped := limit.allow(); ok {
-				log.Error(fmt.Sprintf(format, args...), "skipped", skipped)
+				log.Error(fmt.Sprintf(format, args...), "skipped", skipped) //nolint:sloglint // likewise
 			}
 		},
 	}

@@ -70,6 +70,16 @@ func TestClusterIPMoves(t *testing.T) {
 	must(t, first.Say(soon))
 }
 
+// TestHairpin: a pod reaches itself through its service, whatever its policies.
+func TestHairpin(t *testing.T) {
+	harness.Require(t)
+	c := harness.NewCluster(t, 1, harness.Options{})
+	a := c.AddPod(c.Nodes[0], harness.Role("a"))
+	c.SetServices(clusterIP("10.96.0.1", 80, netip.AddrPortFrom(a.Addr, 8080)))
+	c.SetPolicies(ingress("a"), egress("a"))
+	forwarded(t, c, &a.Host, netip.MustParseAddrPort("10.96.0.1:80"), &a.Host, 8080)
+}
+
 // TestForwards: ports of a node that stand for a pod of this or of another
 // node, with and without masquerade.
 func TestForwards(t *testing.T) {

@@ -22,11 +22,20 @@ func TestConcert(t *testing.T) {
 		port               uint16
 		admitted           bool
 	}{
-		{"security", "vip", "TCP", 80, true}, {"security", "vip", "TCP", 81, false}, {"security", "vip", "UDP", 80, false},
-		{"security", "vip", "ICMP", 0, false}, {"stranger", "vip", "TCP", 80, false}, {"backend", "vip", "TCP", 80, false},
-		{"vip", "backend", "TCP", 8080, true}, {"vip", "backend", "TCP", 80, false}, {"vip", "security", "TCP", 8080, false},
-		{"stranger", "backend", "TCP", 8080, true}, {"stranger", "security", "ICMP", 0, true}, {"", "vip", "TCP", 80, false},
-		{"vip", "", "TCP", 8080, false}, {"", "backend", "UDP", 1, true},
+		{"security", "vip", "TCP", 80, true},
+		{"security", "vip", "TCP", 81, false},
+		{"security", "vip", "UDP", 80, false},
+		{"security", "vip", "ICMP", 0, false},
+		{"stranger", "vip", "TCP", 80, false},
+		{"backend", "vip", "TCP", 80, false},
+		{"vip", "backend", "TCP", 8080, true},
+		{"vip", "backend", "TCP", 80, false},
+		{"vip", "security", "TCP", 8080, false},
+		{"stranger", "backend", "TCP", 8080, true},
+		{"stranger", "security", "ICMP", 0, true},
+		{"", "vip", "TCP", 80, false},
+		{"vip", "", "TCP", 8080, false},
+		{"", "backend", "UDP", 1, true},
 	} {
 		end := func(name string) End {
 			if name == "" {

@@ -21,7 +21,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	began := time.Now()
-	d := &demo{out: newPage(os.Stdout), concert: story.Concert()}
+	d := &demo{out: newPage(os.Stdout), concert: story.Concert("concert")}
 	if err := d.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		return 1
@@ -61,7 +61,7 @@ func (d *demo) setUp(ctx context.Context) error {
 	if err := d.cluster.CreateNamespaces(ctx, c.Namespaces); err != nil {
 		return err
 	}
-	if err := d.cluster.Apply(ctx, c.Steps[0].Apply); err != nil {
+	if err := c.Do(ctx, d.cluster, c.Steps[0]); err != nil {
 		return err
 	}
 	if err := d.cluster.Create(ctx, nil, c.Pods); err != nil {

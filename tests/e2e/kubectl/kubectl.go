@@ -36,9 +36,9 @@ func (c Client) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Apply creates or changes the objects of a manifest.
-func (c Client) Apply(ctx context.Context, manifest string) error {
-	_, err := c.Run(ctx, manifest, "apply", "-f", "-")
+// Apply creates or changes the objects of a manifest. Flags follow the command.
+func (c Client) Apply(ctx context.Context, manifest string, flags ...string) error {
+	_, err := c.Run(ctx, manifest, append([]string{"apply", "-f", "-"}, flags...)...)
 	return err
 }
 

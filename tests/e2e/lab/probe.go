@@ -90,6 +90,9 @@ func (p Probe) seconds() int {
 //go:embed probe.sh
 var probeScript string
 
+// tryTime is enough for all probes of a pod, which run at once.
+const tryTime = time.Minute
+
 // concurrent is how many pods probe at once.
 const concurrent = 4
 
@@ -122,6 +125,8 @@ func (c *Cluster) tryFrom(ctx context.Context, pod *Pod, numbers []int, results 
 		p := results[n].Probe
 		fmt.Fprintln(&questions, n, p.Protocol, p.Host, p.Port, p.seconds())
 	}
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
+	defer cancel()
 	out, err := c.Exec(ctx, pod.Namespace, pod.Name, questions.String(), "bash", "-c", probeScript)
 	if err != nil {
 		for _, n := range numbers {

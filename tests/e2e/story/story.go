@@ -18,12 +18,12 @@ type Story struct {
 	Steps      []Step
 }
 
-// Step is a change of the policies, and the table from then on.
+// Step is a change of the policies of the first namespace, and the table from
+// then on.
 type Step struct {
-	Title  string
-	Apply  string // manifest
-	Delete string // manifest
-	Table  string // see parseTable
+	Title string
+	Apply string // manifest
+	Table string // see parseTable
 	// NoDNS are pods that the policies keep from the DNS server, so that they
 	// resolve no name.
 	NoDNS []string
@@ -88,8 +88,26 @@ func (r *Row) ask(noDNS bool) {
 	r.ByAddr.Host = r.To.Addr.String()
 	r.ByService.Host = r.To.Service.String()
 	r.ByName.Host = r.To.NameFor(r.From)
-	if noDNS {
+	switch {
+	case noDNS && r.Protocol == lab.TCP:
 		r.ByName.Want = lab.NoName
+	case noDNS: // probes over UDP do not know why
+		r.ByName.Want = lab.Silence
+	}
+}
+
+// Do makes the change of a step.
+func (s *Story) Do(ctx context.Context, cluster *lab.Cluster, step Step) error {
+	if step.Apply == "" {
+		return nil
+	}
+	return cluster.Apply(ctx, step.Apply, "-n", s.Namespaces[0].Name)
+}
+
+// server is a pod that is labelled with its role.
+func server(namespace, name string, node int, ports ...int) *lab.Pod {
+	return &lab.Pod{
+		Namespace: namespace, Name: name, Node: node, Labels: map[string]string{"role": name}, Ports: ports,
 	}
 }
 

@@ -1,0 +1,37 @@
+#!/bin/bash
+# Pack what a virtual machine needs to run tests: initramfs.sh KERNEL TESTS OUT
+# KERNEL is a directory that kernel.sh printed, TESTS one of test binaries.
+. "$(dirname "${BASH_SOURCE[0]}")/../kind/lib.sh"
+
+kernel=$1 tests=$2 out=$3
+modules=(
+	wireguard veth tun sctp                         # devices and protocols
+	sch_ingress cls_bpf sch_tbf act_mirred ifb      # clsact, and what the bandwidth plugin uses
+	nf_tables nft_chain_nat nft_masq                # masquerading
+	nft_compat xt_MASQUERADE xt_mark xt_conntrack   # iptables
+)
+release=$(ls "$kernel/lib/modules")
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+
+modprobe -d "$kernel" -S "$release" --show-depends -a "${modules[@]}" | sed -n 's/^insmod \(\S*\).*/\1/p' | sort -u |
+	while read -r file; do
+		to=$root${file#"$kernel"}
+		mkdir -p "${to%/*}"
+		case $file in
+		*.xz) xz -dc "$file" >"${to%.xz}" ;;
+		*) cp "$file" "$to" ;;
+		esac
+	done
+cp "$kernel/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$root/lib/modules/$release/"
+depmod -b "$root" "$release"
+printf '%s\n' "${modules[@]}" >"$root/modules"
+
+mkdir -p "$root/bin"
+cp "$(dirname "${BASH_SOURCE[0]}")/init" "$root/init"
+cp "$(command -v busybox)" "$root/bin/busybox"
+cp -r "$tests" "$root/tests"
+"$KIND_DIR/copy-closure.sh" / "$root" /usr/sbin/{iptables,tc} "/usr/lib/$(uname -m)-linux-gnu/xtables"
+
+cd "$root"
+find . | cpio --quiet -o -H newc >"$out"

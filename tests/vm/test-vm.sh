@@ -1,0 +1,60 @@
+#!/bin/bash
+# Run the privileged tests on each kernel in a virtual machine: test-vm.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../kind/lib.sh"
+
+VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+limit=3m # for each kernel
+kernels=( # series, Debian suite, the hooks that programs are attached with
+	"6.12 bookworm-backports tcx"
+	"6.1 bookworm clsact"
+)
+packages=(cni enforce/datapath overlay/device tests/netns)
+# They are about the userspace device, which a kernel with WireGuard does not get.
+may_skip='TestUserspace.*'
+
+[[ $(uname -m) == x86_64 ]] || die "test-vm is for x86_64 only"
+((EUID == 0)) || die "test-vm needs root"
+"$REPO/hack/packages.sh" qemu-system-x86_64=qemu-system-x86 /bin/busybox=busybox-static cpio=cpio depmod=kmod xz=xz-utils \
+	/usr/sbin/iptables=iptables /usr/sbin/tc=iproute2
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/tests"
+cd "$REPO"
+step "building the tests" env CGO_ENABLED=0 go test -c -o "$scratch/tests/" "${packages[@]/#/./}"
+step "building the boot command" go build -o "$scratch/boot" ./tests/vm/boot
+
+# boot SERIES ARGUMENT... runs a kernel.
+boot() {
+	local kernel=$scratch/$1 status=0 guest
+	shift
+	"$scratch/boot" -kernel "$kernel/vmlinuz" -initrd "$kernel/initramfs" "$@" &
+	guest=$!
+	trap 'kill "$guest"; wait "$guest"; exit 130' INT TERM
+	wait "$guest" || status=$?
+	trap - INT TERM
+	return $status
+}
+
+accel=
+failed=()
+for kernel in "${kernels[@]}"; do
+	read -r series suite hooks <<<"$kernel"
+	dir=$("$VM_DIR/kernel.sh" "$series" "$suite")
+	mkdir "$scratch/$series"
+	ln -s "$dir"/boot/vmlinuz-* "$scratch/$series/vmlinuz"
+	step "packing the machine for Linux $series" "$VM_DIR/initramfs.sh" "$dir" "$scratch/tests" "$scratch/$series/initramfs"
+	if [[ -z $accel ]]; then
+		# KVM counts if a kernel gets through it: nested, it may lack what one needs.
+		accel=kvm
+		[[ -w /dev/kvm ]] && boot "$series" -accel kvm -append PROBE=1 -timeout 10s &>"$SIGNET_CACHE/log/vm-kvm.log" || accel=tcg
+	fi
+	log=$SIGNET_CACHE/log/vm-$series.log
+	rm -f "$log"
+	say "Linux $series under QEMU with $accel; console in $log"
+	boot "$series" -accel "$accel" -append "SIGNET_WANT_WIREGUARD=kernel SIGNET_WANT_HOOKS=$hooks" -console "$log" \
+		-timeout "$limit" -may-skip "$may_skip" "${packages[@]##*/}" || failed+=("$series")
+	rm -r "${scratch:?}/$series"
+done
+((${#failed[@]} == 0)) || die "failed on Linux ${failed[*]}"
+say "all passed"
