@@ -23,6 +23,7 @@ const (
 	Admitted  = Verdict(bpfVerdictVERDICT_ADMITTED)
 	Dropped   = Verdict(bpfVerdictVERDICT_DROPPED)
 	Forwarded = Verdict(bpfVerdictVERDICT_FORWARDED) // the receiving node judges
+	Audited   = Verdict(bpfVerdictVERDICT_AUDIT)     // admitted, although policy denies it
 )
 
 // String is the verdict's name.
@@ -34,6 +35,8 @@ func (v Verdict) String() string {
 		return "dropped"
 	case Forwarded:
 		return "forwarded"
+	case Audited:
+		return "audit"
 	}
 	return fmt.Sprintf("verdict-%d", uint8(v))
 }
