@@ -9,7 +9,7 @@ export SIGNET_CACHE
 .PHONY: help build test lint generate clean $(COMMANDS)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: $(COMMANDS) ## static binaries in build/
 

@@ -130,7 +130,7 @@ func (a *agent) openDatapath() error {
 		return err
 	}
 	a.datapath = dp
-	return dp.AttachOverlay(a.tunnel.index)
+	return nil
 }
 
 // openPods takes over the endpoints that an earlier agent left.
@@ -154,14 +154,7 @@ func (a *agent) openPods(ctx context.Context) error {
 		return fmt.Errorf("endpoints: %w", err)
 	}
 	a.pods = pods
-	keep := map[int]bool{a.tunnel.index: true}
-	for _, ep := range pods.Endpoints() {
-		keep[ep.HostIfIndex] = true
-		if err := a.datapath.AttachPod(ep.HostIfIndex); err != nil {
-			return fmt.Errorf("pod %s/%s: %w", ep.Namespace, ep.Pod, err)
-		}
-	}
-	return a.datapath.DetachStale(keep)
+	return nil
 }
 
 // serve runs the loops until ctx ends. The plugin is answered from the start;

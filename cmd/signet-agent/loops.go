@@ -31,6 +31,7 @@ type loops struct {
 	services *reconcile.Loop
 	outward  *reconcile.Loop
 	pods     *reconcile.Loop
+	hooks    *reconcile.Loop
 	report   *reconcile.Loop
 	publish  *reconcile.Loop
 }
@@ -45,6 +46,7 @@ func newLoops(a *agent) *loops {
 	l.services = loop("services", l.syncServices)
 	l.outward = loop("masquerade", l.syncMasquerade)
 	l.pods = loop("endpoints", func(ctx context.Context) error { return a.pods.Prune(ctx) })
+	l.hooks = loop("hooks", l.syncHooks)
 	l.report = loop("events", l.syncReport)
 	l.publish = loop("publish", l.syncPublish)
 	return l
@@ -54,7 +56,7 @@ func newLoops(a *agent) *loops {
 func (l *loops) named() map[string]*reconcile.Loop {
 	return map[string]*reconcile.Loop{
 		"tunnel": l.tunnel, "policy": l.rules, "services": l.services,
-		"masquerade": l.outward, "endpoints": l.pods,
+		"masquerade": l.outward, "endpoints": l.pods, "hooks": l.hooks,
 	}
 }
 
@@ -80,7 +82,7 @@ func (l *loops) configured() {
 
 // run runs every loop until ctx ends.
 func (l *loops) run(ctx context.Context) {
-	all := []*reconcile.Loop{l.tunnel, l.rules, l.services, l.outward, l.pods, l.report, l.publish}
+	all := []*reconcile.Loop{l.tunnel, l.rules, l.services, l.outward, l.pods, l.hooks, l.report, l.publish}
 	var running sync.WaitGroup
 	defer running.Wait()
 	for _, loop := range all {
@@ -151,6 +153,37 @@ func (l *loops) syncMasquerade(context.Context) error {
 	})
 }
 
+// syncHooks attaches the programs once their maps hold everything: those of
+// an earlier agent judge until then. Afterwards it puts back what somebody
+// else detached.
+func (l *loops) syncHooks(context.Context) error {
+	for _, needed := range []*reconcile.Loop{l.tunnel, l.rules, l.services} {
+		if needed.Stats().Success.IsZero() {
+			return errors.New("waiting for tunnel, policy and services")
+		}
+	}
+	dp := l.agent.datapath
+	errs := []error{dp.AttachOverlay(l.agent.tunnel.index)}
+	for _, ep := range l.agent.pods.Endpoints() {
+		if err := dp.AttachPod(ep.HostIfIndex); err != nil {
+			errs = append(errs, fmt.Errorf("pod %s/%s: %w", ep.Namespace, ep.Pod, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return errors.Join(dp.DetachStale(l.interfaces), dp.DropOtherLayouts())
+}
+
+// interfaces are those that must keep their programs.
+func (l *loops) interfaces() map[int]bool {
+	keep := map[int]bool{l.agent.tunnel.index: true}
+	for _, ep := range l.agent.pods.Endpoints() {
+		keep[ep.HostIfIndex] = true
+	}
+	return keep
+}
+
 // syncReport tells users what of their objects is not used.
 func (l *loops) syncReport(ctx context.Context) error {
 	w := l.agent.watcher
@@ -163,7 +196,7 @@ func (l *loops) syncReport(ctx context.Context) error {
 	problems = append(problems, l.agent.tunnel.problems()...)
 	problems = append(problems, l.agent.rules.problems()...)
 	problems = append(problems, l.agent.cfg.settings.problems(node)...)
-	return l.agent.reporter.Report(ctx, problems)
+	return l.agent.reporter.Report(ctx, w.WithUIDs(problems))
 }
 
 // syncPublish opens the node for pods, last of all: the configuration makes

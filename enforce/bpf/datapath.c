@@ -16,6 +16,7 @@ EXPORT(enum, idle_seconds);
 EXPORT(enum, hook);
 EXPORT(enum, verdict);
 EXPORT(enum, reason);
+EXPORT(enum, attestation);
 EXPORT(struct, event);
 
 char _license[] SEC("license") = "Dual BSD/GPL";

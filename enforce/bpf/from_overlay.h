@@ -7,17 +7,40 @@
 #include "admit.h"
 #include "deliver.h"
 
+/* Has the sending node published that its pods have the identity? If not, the
+ * packet is counted, and dropped where that is wanted. Only packets that no
+ * flow speaks for are asked. */
+static __noinline int check_attested(struct __sk_buff *skb, struct context *c)
+{
+	struct attested_key key = { .prefix = c->prefix, .identity = c->src_identity };
+	struct drop_count *count;
+	struct settings *settings;
+	__u32 zero = 0;
+
+	if (bpf_map_lookup_elem(&attested, &key))
+		return REASON_NONE;
+	c->unattested = 1;
+	count = bpf_map_lookup_elem(&unattested, &zero);
+	if (count) {
+		count->packets++;
+		count->bytes += skb->len;
+	}
+	settings = bpf_map_lookup_elem(&live_settings, &zero);
+	return settings && settings->attestation == ATTESTATION_ENFORCE ? REASON_UNATTESTED
+									: REASON_NONE;
+}
+
 /* The inner source must be the sending node's, and fit the identity: a pod
  * has a number of its own; a node's address stands for the node, or for the
  * world behind the node's masquerade. */
-static __noinline int check_tagged_source(struct context *c)
+static __noinline int check_tagged_source(struct __sk_buff *skb, struct context *c)
 {
 	struct location *l = locate(&c->src);
 
 	if (!l || l->prefix != c->prefix)
 		return REASON_TUNNEL_SOURCE;
 	if (l->kind == LOCATION_REMOTE_PODS)
-		return c->src_identity > IDENTITY_MAX_RESERVED ? REASON_NONE
+		return c->src_identity > IDENTITY_MAX_RESERVED ? check_attested(skb, c)
 							       : REASON_TUNNEL_IDENTITY;
 	if (l->kind != LOCATION_REMOTE_HOST)
 		return REASON_TUNNEL_SOURCE;
@@ -73,14 +96,18 @@ static __noinline int admit_from_overlay(struct __sk_buff *skb, struct context *
 	int reason = relate_identity(c);
 
 	if (!reason && !source_known(c, flow, low))
-		reason = check_tagged_source(c);
+		reason = check_tagged_source(skb, c);
 	if (!reason)
 		reason = find_local(c, ep);
 	if (reason)
 		return reason;
 	remember_fragment(c);
-	if (c->tagged_reply)
-		return follow_vouched(c, flow, low);
+	if (c->tagged_reply) {
+		reason = follow_vouched(c, flow, low);
+		if (!reason && c->unattested)
+			send_event(skb, c, VERDICT_ADMITTED, REASON_NONE);
+		return reason;
+	}
 	/* Without the far node's word an answer is judged as what it is: a
 	 * packet of its own. */
 	keep_crossed(c, flow, low);

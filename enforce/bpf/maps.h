@@ -7,9 +7,9 @@
 #include "types.h"
 
 /* Set at load. */
-const volatile __be64 own_prefix;      /* this node's tunnel /64 */
-const volatile __u32 overlay_ifindex;  /* the WireGuard device */
-const volatile __u32 overlay_l2_len;   /* 0; 14 under Program.Run, which adds Ethernet */
+const volatile __be64 own_prefix;     /* this node's tunnel /64 */
+const volatile __u32 overlay_ifindex; /* the WireGuard device */
+const volatile __u32 overlay_l2_len;  /* 0; 14 under Program.Run, which adds Ethernet */
 
 #define PINNED __uint(pinning, LIBBPF_PIN_BY_NAME)
 
@@ -32,10 +32,10 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
+	__uint(max_entries, 262144); /* two an identity */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__type(value, struct identity_policy);
+	__type(key, struct identity_key);
+	__type(value, struct side);
 	PINNED;
 } identities SEC(".maps");
 
@@ -133,6 +133,33 @@ struct {
 	__type(value, struct tunnel_source);
 	PINNED;
 } tunnel_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1048576);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct attested_key);
+	__type(value, __u8);
+	PINNED;
+} attested SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings);
+	PINNED;
+} live_settings SEC(".maps");
+
+/* Packets that met the check of attestation and failed it: the first of each
+ * flow and revision, and every one that was dropped for it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct drop_count);
+	PINNED;
+} unattested SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

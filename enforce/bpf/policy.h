@@ -89,15 +89,12 @@ static __noinline bool class_admits(struct context *c, __u64 rule_set, __u64 cla
 	return ports_admit(c, ports);
 }
 
+/* NULL if the identity is not known. */
 static __always_inline struct side *side_of(__u32 identity, __u32 revision)
 {
-	struct identity_policy *p = bpf_map_lookup_elem(&identities, &identity);
-	struct side *side;
+	struct identity_key key = { .identity = identity, .side = revision & 1 };
 
-	if (!p)
-		return NULL;
-	side = &p->side[revision & 1];
-	return side->class ? side : NULL;
+	return bpf_map_lookup_elem(&identities, &key);
 }
 
 /* Is what the subject's policies deny only noted? The first reason is kept. */

@@ -58,9 +58,12 @@ static __noinline int translate_destination(struct __sk_buff *skb, struct contex
 					    const struct addr *addr, __be16 port)
 {
 	struct rewrite r = {
-		.from_addr = addr_v4(&c->dst), .to_addr = addr_v4(addr),
-		.from_port = c->dst_port, .to_port = port,
-		.addr_offset = offsetof(struct ipv4, dst), .port_offset = 2,
+		.from_addr = addr_v4(&c->dst),
+		.to_addr = addr_v4(addr),
+		.from_port = c->dst_port,
+		.to_port = port,
+		.addr_offset = offsetof(struct ipv4, dst),
+		.port_offset = 2,
 	};
 
 	c->nat_addr = c->dst;
@@ -92,9 +95,12 @@ static __noinline int untranslate_quoted(struct __sk_buff *skb, struct context *
 static __noinline int untranslate_source(struct __sk_buff *skb, struct context *c)
 {
 	struct rewrite r = {
-		.from_addr = addr_v4(&c->src), .to_addr = addr_v4(&c->nat_addr),
-		.from_port = c->src_port, .to_port = c->nat_port,
-		.addr_offset = offsetof(struct ipv4, src), .port_offset = 0,
+		.from_addr = addr_v4(&c->src),
+		.to_addr = addr_v4(&c->nat_addr),
+		.from_port = c->src_port,
+		.to_port = c->nat_port,
+		.addr_offset = offsetof(struct ipv4, src),
+		.port_offset = 0,
 	};
 
 	if (!c->to_client)
@@ -188,7 +194,8 @@ static __noinline struct backend *backend_of(struct context *c, struct service *
 					     struct service_key *key)
 {
 	struct affinity_key client = { .client = c->src, .service = *key };
-	struct affinity entry = { .seen = bpf_ktime_get_coarse_ns(), .backends = service->backends };
+	struct affinity entry = { .seen = bpf_ktime_get_coarse_ns(),
+				  .backends = service->backends };
 	struct backend *backend = NULL;
 
 	if (service->affinity)

@@ -60,19 +60,21 @@ enum side_flags {
 	SIDE_AUDIT = 4, /* what its policies deny is admitted, and told */
 };
 
-/* One revision's view of an identity (policy.Entry); class 0: not known. */
+/* Both sides of a policy change have rows of their own: revision & 1 picks the
+ * one in force, so that a single store switches every identity at once, and no
+ * row that a program may be reading is ever written. */
+struct identity_key {
+	__u32 identity;
+	__u32 side;
+};
+
+/* One side's view of an identity (policy.Entry). */
 struct side {
 	__u64 class;
 	__u64 ingress; /* rule set, 0: not isolated */
 	__u64 egress;
 	__u32 flags; /* side_flags */
 	__u32 pad;
-};
-
-/* Both sides of a policy change: revision & 1 picks the one in force, so that
- * a single store switches every identity at once. */
-struct identity_policy {
-	struct side side[2];
 };
 
 struct rule_key {
@@ -246,6 +248,24 @@ struct tunnel_source {
 	__u32 pad;
 };
 
+/* A node has published that its pods have an identity. */
+struct attested_key {
+	__be64 prefix; /* the node's tunnel /64 */
+	__u32 identity;
+	__u32 pad;
+};
+
+/* What becomes of a packet whose identity its node has not published. */
+enum attestation {
+	ATTESTATION_AUDIT = 0,   /* judged as any other, and counted */
+	ATTESTATION_ENFORCE = 1, /* dropped */
+};
+
+struct settings {
+	__u32 attestation; /* enum attestation */
+	__u32 pad;
+};
+
 struct drop_count {
 	__u64 packets;
 	__u64 bytes;
@@ -284,8 +304,9 @@ struct event {
 	__u8 reply;
 	__u32 src_identity, dst_identity;
 	__u32 revision;
-	__u32 length; /* bytes of the packet */
-	__u32 pad;
+	__u32 length;    /* bytes of the packet */
+	__u8 unattested; /* its node has not published the source's identity */
+	__u8 pad[3];
 };
 
 /* Tokens of one CPU's drop events. */
@@ -327,12 +348,12 @@ struct context {
 	struct flow_key key;
 	struct addr quoted_src, quoted_dst;
 	__u8 quoted_protocol, quoted_words;
-	__u8 kept_flags; /* of the flow that the packet opens anew */
-	__u8 stale;      /* a flow of its sender exists, but must be judged anew */
-	__u8 to_client;  /* the receiver is who asked for nat_addr:nat_port */
-	__u8 counted;    /* an earlier hook has counted the packet */
-	__u8 audit;      /* reason for which policy would have dropped it */
-	__u8 pad;
+	__u8 kept_flags;  /* of the flow that the packet opens anew */
+	__u8 stale;       /* a flow of its sender exists, but must be judged anew */
+	__u8 to_client;   /* the receiver is who asked for nat_addr:nat_port */
+	__u8 counted;     /* an earlier hook has counted the packet */
+	__u8 audit;       /* reason for which policy would have dropped it */
+	__u8 unattested;  /* the sending node has not published src_identity */
 	struct flow flow; /* scratch of the flow table's writer */
 };
 
@@ -340,6 +361,7 @@ _Static_assert(sizeof(struct addr) == 16, "addr");
 _Static_assert(sizeof(struct endpoint) == 24, "endpoint");
 _Static_assert(sizeof(struct location) == 16, "location");
 _Static_assert(sizeof(struct prefix_key) == 20, "prefix_key");
+_Static_assert(sizeof(struct identity_key) == 8, "identity_key");
 _Static_assert(sizeof(struct side) == 32, "side");
 _Static_assert(sizeof(struct rule_cidr_key) == 32, "rule_cidr_key");
 _Static_assert(sizeof(struct ports) == 16, "ports");
@@ -355,4 +377,5 @@ _Static_assert(sizeof(struct backend_key) == 16, "backend_key");
 _Static_assert(sizeof(struct backend) == 24, "backend");
 _Static_assert(sizeof(struct affinity_key) == 40, "affinity_key");
 _Static_assert(sizeof(struct affinity) == 40, "affinity");
+_Static_assert(sizeof(struct attested_key) == 16, "attested_key");
 _Static_assert(sizeof(struct event) == 88, "event");

@@ -118,8 +118,10 @@ func (d *Datapath) Detach(ifindex int) error {
 	return errs
 }
 
-// DetachStale removes the pins of interfaces that keep does not name.
-func (d *Datapath) DetachStale(keep map[int]bool) error {
+// DetachStale removes the pins of interfaces that keep does not name. It calls
+// keep after it has listed the pins: an interface that is attached meanwhile
+// is safe.
+func (d *Datapath) DetachStale(keep func() map[int]bool) error {
 	pins, err := os.ReadDir(filepath.Join(d.cfg.PinPath, "links"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -128,9 +130,10 @@ func (d *Datapath) DetachStale(keep map[int]bool) error {
 		return fmt.Errorf("list pinned links: %w", err)
 	}
 	var errs error
+	kept := keep()
 	for _, pin := range pins {
 		index, _, _ := strings.Cut(pin.Name(), "-")
-		if n, err := strconv.Atoi(index); err == nil && !keep[n] {
+		if n, err := strconv.Atoi(index); err == nil && !kept[n] {
 			errs = errors.Join(errs, d.Detach(n))
 		}
 	}

@@ -31,6 +31,20 @@ type bpfAffinityKey struct {
 	Service bpfServiceKey
 }
 
+type bpfAttestation uint32
+
+const (
+	bpfAttestationATTESTATION_AUDIT   bpfAttestation = 0
+	bpfAttestationATTESTATION_ENFORCE bpfAttestation = 1
+)
+
+type bpfAttestedKey struct {
+	_        structs.HostLayout
+	Prefix   uint64
+	Identity uint32
+	Pad      uint32
+}
+
 type bpfBackend struct {
 	_    structs.HostLayout
 	Addr bpfAddr
@@ -102,7 +116,7 @@ type bpfContext struct {
 	ToClient       uint8
 	Counted        uint8
 	Audit          uint8
-	Pad            uint8
+	Unattested     uint8
 	Flow           bpfFlow
 }
 
@@ -146,7 +160,8 @@ type bpfEvent struct {
 	DstIdentity uint32
 	Revision    uint32
 	Length      uint32
-	Pad         uint32
+	Unattested  uint8
+	Pad         [3]uint8
 }
 
 type bpfEventBudget struct {
@@ -230,9 +245,10 @@ const (
 	bpfHookHOOK_TO_POD       bpfHook = 4
 )
 
-type bpfIdentityPolicy struct {
-	_    structs.HostLayout
-	Side [2]bpfSide
+type bpfIdentityKey struct {
+	_        structs.HostLayout
+	Identity uint32
+	Side     uint32
 }
 
 type bpfIdleSeconds uint32
@@ -323,7 +339,8 @@ const (
 	bpfReasonREASON_ICMP_UNRELATED         bpfReason = 20
 	bpfReasonREASON_TRANSLATION_FAILED     bpfReason = 21
 	bpfReasonREASON_UNTRUSTED_PATH         bpfReason = 22
-	bpfReasonREASON_COUNT                  bpfReason = 23
+	bpfReasonREASON_UNATTESTED             bpfReason = 23
+	bpfReasonREASON_COUNT                  bpfReason = 24
 )
 
 type bpfRuleCidrKey struct {
@@ -353,6 +370,12 @@ type bpfServiceKey struct {
 	Port     uint16
 	Protocol uint8
 	Pad      [5]uint8
+}
+
+type bpfSettings struct {
+	_           structs.HostLayout
+	Attestation uint32
+	Pad         uint32
 }
 
 type bpfSide struct {
@@ -399,6 +422,7 @@ const (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	bpfMapAffinities          = "affinities"
+	bpfMapAttested            = "attested"
 	bpfMapBackends            = "backends"
 	bpfMapDrops               = "drops"
 	bpfMapEndpoints           = "endpoints"
@@ -407,6 +431,7 @@ const (
 	bpfMapFlows               = "flows"
 	bpfMapFragments           = "fragments"
 	bpfMapIdentities          = "identities"
+	bpfMapLiveSettings        = "live_settings"
 	bpfMapLocations           = "locations"
 	bpfMapPodPorts            = "pod_ports"
 	bpfMapPolicyState         = "policy_state"
@@ -417,10 +442,12 @@ const (
 	bpfMapScratch             = "scratch"
 	bpfMapServices            = "services"
 	bpfMapTunnelSources       = "tunnel_sources"
+	bpfMapUnattested          = "unattested"
 	bpfProgFromOverlay        = "from_overlay"
 	bpfProgFromPod            = "from_pod"
 	bpfProgToOverlay          = "to_overlay"
 	bpfProgToPod              = "to_pod"
+	bpfVarExportAttestation   = "export_attestation"
 	bpfVarExportEndpointFlags = "export_endpoint_flags"
 	bpfVarExportEvent         = "export_event"
 	bpfVarExportFlowFlags     = "export_flow_flags"
@@ -489,6 +516,7 @@ type bpfProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
 	Affinities    *ebpf.MapSpec `ebpf:"affinities"`
+	Attested      *ebpf.MapSpec `ebpf:"attested"`
 	Backends      *ebpf.MapSpec `ebpf:"backends"`
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
 	Endpoints     *ebpf.MapSpec `ebpf:"endpoints"`
@@ -497,6 +525,7 @@ type bpfMapSpecs struct {
 	Flows         *ebpf.MapSpec `ebpf:"flows"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
 	Identities    *ebpf.MapSpec `ebpf:"identities"`
+	LiveSettings  *ebpf.MapSpec `ebpf:"live_settings"`
 	Locations     *ebpf.MapSpec `ebpf:"locations"`
 	PodPorts      *ebpf.MapSpec `ebpf:"pod_ports"`
 	PolicyState   *ebpf.MapSpec `ebpf:"policy_state"`
@@ -507,12 +536,14 @@ type bpfMapSpecs struct {
 	Scratch       *ebpf.MapSpec `ebpf:"scratch"`
 	Services      *ebpf.MapSpec `ebpf:"services"`
 	TunnelSources *ebpf.MapSpec `ebpf:"tunnel_sources"`
+	Unattested    *ebpf.MapSpec `ebpf:"unattested"`
 }
 
 // bpfVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
+	ExportAttestation   *ebpf.VariableSpec `ebpf:"export_attestation"`
 	ExportEndpointFlags *ebpf.VariableSpec `ebpf:"export_endpoint_flags"`
 	ExportEvent         *ebpf.VariableSpec `ebpf:"export_event"`
 	ExportFlowFlags     *ebpf.VariableSpec `ebpf:"export_flow_flags"`
@@ -549,6 +580,7 @@ func (o *bpfObjects) Close() error {
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
 	Affinities    *ebpf.Map `ebpf:"affinities"`
+	Attested      *ebpf.Map `ebpf:"attested"`
 	Backends      *ebpf.Map `ebpf:"backends"`
 	Drops         *ebpf.Map `ebpf:"drops"`
 	Endpoints     *ebpf.Map `ebpf:"endpoints"`
@@ -557,6 +589,7 @@ type bpfMaps struct {
 	Flows         *ebpf.Map `ebpf:"flows"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
 	Identities    *ebpf.Map `ebpf:"identities"`
+	LiveSettings  *ebpf.Map `ebpf:"live_settings"`
 	Locations     *ebpf.Map `ebpf:"locations"`
 	PodPorts      *ebpf.Map `ebpf:"pod_ports"`
 	PolicyState   *ebpf.Map `ebpf:"policy_state"`
@@ -567,11 +600,13 @@ type bpfMaps struct {
 	Scratch       *ebpf.Map `ebpf:"scratch"`
 	Services      *ebpf.Map `ebpf:"services"`
 	TunnelSources *ebpf.Map `ebpf:"tunnel_sources"`
+	Unattested    *ebpf.Map `ebpf:"unattested"`
 }
 
 func (m *bpfMaps) Close() error {
 	return _BpfClose(
 		m.Affinities,
+		m.Attested,
 		m.Backends,
 		m.Drops,
 		m.Endpoints,
@@ -580,6 +615,7 @@ func (m *bpfMaps) Close() error {
 		m.Flows,
 		m.Fragments,
 		m.Identities,
+		m.LiveSettings,
 		m.Locations,
 		m.PodPorts,
 		m.PolicyState,
@@ -590,6 +626,7 @@ func (m *bpfMaps) Close() error {
 		m.Scratch,
 		m.Services,
 		m.TunnelSources,
+		m.Unattested,
 	)
 }
 
@@ -597,6 +634,7 @@ func (m *bpfMaps) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
+	ExportAttestation   *ebpf.Variable `ebpf:"export_attestation"`
 	ExportEndpointFlags *ebpf.Variable `ebpf:"export_endpoint_flags"`
 	ExportEvent         *ebpf.Variable `ebpf:"export_event"`
 	ExportFlowFlags     *ebpf.Variable `ebpf:"export_flow_flags"`

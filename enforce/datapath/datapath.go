@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -29,6 +28,7 @@ type Config struct {
 // Datapath is the loaded programs and their maps.
 type Datapath struct {
 	cfg  Config
+	maps string // directory of the pinned maps
 	objs bpfObjects
 
 	mu        sync.Mutex // guards the mirrors below and the order of writes
@@ -39,10 +39,12 @@ type Datapath struct {
 	locations *table[bpfPrefixKey, bpfLocation]
 	services  *table[bpfServiceKey, bpfService]
 	backends  *table[bpfBackendKey, bpfBackend]
+
+	attestation attestation
 }
 
-// Open loads the programs over the pinned maps, or over new ones where there
-// are none, and reads what the maps hold. It attaches nothing. Errors say
+// Open loads the programs over the maps that this version or one of the same
+// layout pinned, or over new ones where there are none, and reads what the maps hold. It attaches nothing. Errors say
 // which kernel feature is missing.
 func Open(cfg Config) (*Datapath, error) {
 	spec, err := loadBpf()
@@ -52,11 +54,14 @@ func Open(cfg Config) (*Datapath, error) {
 	if err := setConstants(spec, cfg); err != nil {
 		return nil, err
 	}
-	maps := filepath.Join(cfg.PinPath, "maps")
+	maps, err := mapsDir(cfg.PinPath, spec)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(maps, 0o700); err != nil {
 		return nil, fmt.Errorf("pin path: %w (is a BPF file system mounted there?)", err)
 	}
-	d := &Datapath{cfg: cfg}
+	d := &Datapath{cfg: cfg, maps: maps}
 	opts := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: maps}}
 	if err := spec.LoadAndAssign(&d.objs, opts); err != nil {
 		return nil, fmt.Errorf("load the programs: %w", explainLoad(err))
@@ -115,14 +120,15 @@ func (d *Datapath) readMaps() error {
 	d.services = newTable[bpfServiceKey, bpfService](d.objs.Services)
 	d.backends = newTable[bpfBackendKey, bpfBackend](d.objs.Backends)
 	return errors.Join(d.endpoints.read(), d.podPorts.read(), d.locations.read(),
-		d.services.read(), d.backends.read(), d.policy.open(&d.objs))
+		d.services.read(), d.backends.read(), d.policy.open(&d.objs), d.attestation.open(&d.objs))
 }
 
 // Close releases the agent's hold; what is pinned stays in force.
 func (d *Datapath) Close() error { return d.objs.Close() }
 
-// bump makes every flow be judged again on its next packet. Both sides of
-// every identity must be equal. d.mu is held.
+// bump puts the next revision in force, which makes every flow be judged again
+// on its next packet, and waits until no program uses the last one. d.mu is
+// held.
 func (d *Datapath) bump() error {
 	next := d.revision + 1
 	if next == 0 { // 0 means that no policy is loaded; keep the parity
@@ -133,6 +139,7 @@ func (d *Datapath) bump() error {
 		return fmt.Errorf("switch to revision %d: %w", next, err)
 	}
 	d.revision = next
+	quiesce()
 	return nil
 }
 

@@ -16,14 +16,18 @@ func (d *Datapath) Drops() (map[Reason]DropCount, error) {
 		if err := d.objs.Drops.Lookup(uint32(r), &perCPU); err != nil {
 			return nil, fmt.Errorf("read drop counter %s: %w", r, err)
 		}
-		var sum DropCount
-		for _, c := range perCPU {
-			sum.Packets += c.Packets
-			sum.Bytes += c.Bytes
-		}
-		counts[r] = sum
+		counts[r] = sum(perCPU)
 	}
 	return counts, nil
+}
+
+func sum(perCPU []bpfDropCount) DropCount {
+	var total DropCount
+	for _, c := range perCPU {
+		total.Packets += c.Packets
+		total.Bytes += c.Bytes
+	}
+	return total
 }
 
 // EventLoss is how many events did not reach the ring since the node started.

@@ -43,6 +43,7 @@ func (d *Datapath) SetEndpoint(ep Endpoint) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.letEndpointsGo()
 	if err := d.setPodPorts(ep.Addr, ports); err != nil {
 		return err
 	}
@@ -54,10 +55,21 @@ func (d *Datapath) SetEndpoint(ep Endpoint) error {
 func (d *Datapath) DeleteEndpoint(addr netip.Addr) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.letEndpointsGo()
 	if err := d.endpoints.remove(toAddr(addr)); err != nil {
 		return err
 	}
 	return d.setPodPorts(addr, nil)
+}
+
+// letEndpointsGo waits until no program uses an entry that was replaced or
+// removed. The next pod's entry may lie in its memory, and would get packets
+// that were judged as the other pod's. d.mu is held.
+func (d *Datapath) letEndpointsGo() {
+	endpoint, ports := d.endpoints.takeFreed(), d.podPorts.takeFreed()
+	if endpoint || ports {
+		quiesce()
+	}
 }
 
 // Endpoints lists the addresses that are in force.
@@ -97,15 +109,10 @@ func (d *Datapath) setPodPorts(addr netip.Addr, ports map[bpfPodPortKey]bpfPodPo
 		return err
 	}
 	own := toAddr(addr)
-	for key := range d.podPorts.known {
-		if _, ok := ports[key]; ok || key.Addr != own {
-			continue
-		}
-		if err := d.podPorts.remove(key); err != nil {
-			return err
-		}
-	}
-	return nil
+	return d.podPorts.removeIf(func(key bpfPodPortKey) bool {
+		_, ok := ports[key]
+		return key.Addr == own && !ok
+	})
 }
 
 func toEndpoint(ep Endpoint) (bpfEndpoint, error) {

@@ -81,6 +81,7 @@ type Event struct {
 	DstIdentity identity.ID // Unknown where only the receiver knows
 	Revision    uint32      // policy revision of the verdict
 	Length      uint32      // bytes of the packet
+	Unattested  bool        // the sending node has not published SrcIdentity
 }
 
 // Events reads verdicts from the kernel's ring; there must be one reader.
@@ -132,7 +133,7 @@ func (e *Events) decode(raw []byte) (Event, error) {
 		Protocol: r.Protocol, TCPFlags: r.TcpFlags, Reply: r.Reply != 0,
 		Verdict: Verdict(r.Verdict), Reason: Reason(r.Reason), Hook: Hook(r.Hook),
 		SrcIdentity: identity.ID(r.SrcIdentity), DstIdentity: identity.ID(r.DstIdentity),
-		Revision: r.Revision, Length: r.Length,
+		Revision: r.Revision, Length: r.Length, Unattested: r.Unattested != 0,
 	}, nil
 }
 

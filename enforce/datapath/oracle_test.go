@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -73,19 +74,22 @@ func (s setting) end(e oracle.End) oracle.End {
 }
 
 // load puts the cluster's pods, the ends' locations and the compiled policy
-// into the kernel.
+// into the kernel. No packet is under way, so only the policy's switch waits.
 func (a *arena) load(s setting) {
 	a.t.Helper()
-	for addr := range a.Endpoints() {
-		must(a.t, a.DeleteEndpoint(addr))
-	}
+	must(a.t, errors.Join(a.endpoints.prune(nil), a.podPorts.prune(nil)))
+	a.endpoints.takeFreed()
+	a.podPorts.takeFreed()
 	for _, pod := range s.world.Cluster.Pods {
 		must(a.t, a.SetEndpoint(arenaEndpoint(s, pod)))
 	}
-	_, err := a.SetLocations(s.locations())
-	must(a.t, err)
+	rows := map[bpfPrefixKey]bpfLocation{}
+	for prefix, l := range s.locations() {
+		rows[toPrefixKey(prefix)] = toLocation(l)
+	}
+	must(a.t, errors.Join(a.locations.add(rows), a.locations.prune(rows)))
 	result := s.world.Compile()
-	_, err = a.SetPolicy(&result.Table)
+	_, err := a.SetPolicy(&result.Table)
 	must(a.t, err)
 }
 

@@ -3,18 +3,13 @@ package datapath
 import (
 	"encoding/binary"
 	"errors"
-	"time"
 
 	"github.com/signet-cni/signet/enforce/policy"
 )
 
-// inFlight bounds how long a program that started before a revision switch
-// may still run; it runs in softirq context for microseconds.
-const inFlight = 5 * time.Millisecond
-
 // policyTables are the maps that a policy.Table fills.
 type policyTables struct {
-	identities *table[uint32, bpfIdentityPolicy]
+	identities *table[bpfIdentityKey, bpfSide]
 	rules      *table[bpfRuleKey, bpfPorts]
 	cidrs      *table[bpfRuleCidrKey, bpfPorts]
 	chunks     *table[bpfChunkKey, bpfChunk]
@@ -31,7 +26,7 @@ type policyRows struct {
 }
 
 func (p *policyTables) open(objs *bpfObjects) error {
-	p.identities = newTable[uint32, bpfIdentityPolicy](objs.Identities)
+	p.identities = newTable[bpfIdentityKey, bpfSide](objs.Identities)
 	p.rules = newTable[bpfRuleKey, bpfPorts](objs.Rules)
 	p.cidrs = newTable[bpfRuleCidrKey, bpfPorts](objs.RuleCidrs)
 	p.chunks = newTable[bpfChunkKey, bpfChunk](objs.PortChunks)
@@ -67,7 +62,6 @@ func (d *Datapath) SetPolicy(t *policy.Table) (changed bool, err error) {
 	if err := d.bump(); err != nil {
 		return false, err
 	}
-	time.Sleep(inFlight)
 	if err := d.settle(); err != nil {
 		return true, err
 	}
@@ -92,51 +86,37 @@ func (p *policyTables) pruneRows(rows *policyRows) error {
 		p.names.prune(rows.names), p.chunks.prune(rows.chunks))
 }
 
-// prepare writes the side that the next revision will use.
+// prepare writes the side that the next revision will use, and no program
+// reads until then.
 func (d *Datapath) prepare(rows *policyRows) error {
 	next := (d.revision + 1) & 1
 	for id, side := range rows.identities {
-		entry := d.policy.identities.known[id]
-		entry.Side[next] = side
-		if err := d.policy.identities.set(id, entry); err != nil {
+		if err := d.policy.identities.set(bpfIdentityKey{Identity: id, Side: next}, side); err != nil {
 			return err
 		}
 	}
-	for id, entry := range d.policy.identities.known {
-		if _, ok := rows.identities[id]; ok {
-			continue
-		}
-		entry.Side[next] = bpfSide{}
-		if err := d.policy.identities.set(id, entry); err != nil {
-			return err
-		}
-	}
-	return nil
+	return d.policy.identities.removeIf(func(key bpfIdentityKey) bool {
+		_, ok := rows.identities[key.Identity]
+		return key.Side == next && !ok
+	})
 }
 
-// settle makes the side that is not in force equal to the one that is, and
-// removes identities that are no longer known.
+// settle makes the side that is not in force equal to the one that is.
 func (d *Datapath) settle() error {
-	current := d.revision & 1
-	for id, entry := range d.policy.identities.known {
-		if entry.Side[current].Class == 0 {
-			if err := d.policy.identities.remove(id); err != nil {
-				return err
-			}
-			continue
-		}
-		entry.Side[current^1] = entry.Side[current]
-		if err := d.policy.identities.set(id, entry); err != nil {
-			return err
+	inForce := map[uint32]bpfSide{}
+	for key, side := range d.policy.identities.known {
+		if key.Side == d.revision&1 {
+			inForce[key.Identity] = side
 		}
 	}
-	return nil
+	return d.prepare(&policyRows{identities: inForce})
 }
 
 func (p *policyTables) differs(rows *policyRows) bool {
-	identities := make(map[uint32]bpfIdentityPolicy, len(rows.identities))
+	identities := make(map[bpfIdentityKey]bpfSide, 2*len(rows.identities))
 	for id, side := range rows.identities {
-		identities[id] = bpfIdentityPolicy{Side: [2]bpfSide{side, side}}
+		identities[bpfIdentityKey{Identity: id, Side: 0}] = side
+		identities[bpfIdentityKey{Identity: id, Side: 1}] = side
 	}
 	return p.identities.differs(identities) || p.rules.differs(rows.rules) ||
 		p.cidrs.differs(rows.cidrs) || p.chunks.differs(rows.chunks) ||

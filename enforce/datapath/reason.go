@@ -37,6 +37,7 @@ var reasons = [...]struct{ name, text string }{
 	bpfReasonREASON_ICMP_UNRELATED:         {"icmp-unrelated", "ICMP error about no admitted flow, or a redirect"},
 	bpfReasonREASON_TRANSLATION_FAILED:     {"translation-failed", "the kernel refused to rewrite the packet"},
 	bpfReasonREASON_UNTRUSTED_PATH:         {"untrusted-path", "a pod's address as source, outside the tunnel"},
+	bpfReasonREASON_UNATTESTED:             {"unattested", "an identity that the sending node has not published"},
 }
 
 // String is the reason's name.

@@ -126,6 +126,11 @@ var dropStories = []story{
 		{deliver(podA(), "uplink", icmpError(world+":0", addrA+":0", layers.ICMPv4TypeDestinationUnreachable, farOpens)), "icmp-unrelated"},
 	}},
 	{"malformed", []step{{pod(podA(), opensFar.raw(func(p []byte) { p[3]++ })), "malformed"}}},
+	{"unattested", []step{
+		{attests(Enforce), ""},
+		{far(idFar, farOpens), "unattested"},
+		{attests(Audit), ""},
+	}},
 	{"translation failed: a piece without TCP's checksum, to a Service", []step{
 		{serves(service.Service{Frontends: []service.Frontend{clusterIP}, Backends: []netip.AddrPort{backendB}}), ""},
 		{pod(podA(), tcp(addrA+":4000", vip+":80", "S").fragments(3, 16)[0]), "translation-failed"},

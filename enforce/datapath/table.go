@@ -12,6 +12,7 @@ import (
 type table[K, V comparable] struct {
 	m     *ebpf.Map
 	known map[K]V
+	freed bool // an entry was replaced or removed since takeFreed
 }
 
 func newTable[K, V comparable](m *ebpf.Map) *table[K, V] {
@@ -33,7 +34,8 @@ func (t *table[K, V]) read() error {
 }
 
 func (t *table[K, V]) set(key K, value V) error {
-	if old, ok := t.known[key]; ok && old == value {
+	old, ok := t.known[key]
+	if ok && old == value {
 		return nil
 	}
 	if err := t.m.Put(key, value); err != nil {
@@ -41,6 +43,7 @@ func (t *table[K, V]) set(key K, value V) error {
 			key, t.m, len(t.known), t.m.MaxEntries(), err)
 	}
 	t.known[key] = value
+	t.freed = t.freed || ok
 	return nil
 }
 
@@ -49,7 +52,29 @@ func (t *table[K, V]) remove(key K) error {
 		return fmt.Errorf("remove %v from map %s: %w", key, t.m, err)
 	}
 	delete(t.known, key)
+	t.freed = true
 	return nil
+}
+
+// removeIf removes the entries whose keys match.
+func (t *table[K, V]) removeIf(matches func(K) bool) error {
+	for key := range t.known {
+		if !matches(key) {
+			continue
+		}
+		if err := t.remove(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeFreed reports whether the kernel may give an entry's memory to the next
+// one while a program still reads it, and forgets it.
+func (t *table[K, V]) takeFreed() bool {
+	freed := t.freed
+	t.freed = false
+	return freed
 }
 
 // add writes what is missing or different; it removes nothing.
@@ -64,15 +89,10 @@ func (t *table[K, V]) add(desired map[K]V) error {
 
 // prune removes what is not desired.
 func (t *table[K, V]) prune(desired map[K]V) error {
-	for key := range t.known {
-		if _, ok := desired[key]; ok {
-			continue
-		}
-		if err := t.remove(key); err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.removeIf(func(key K) bool {
+		_, ok := desired[key]
+		return !ok
+	})
 }
 
 // differs reports whether the map holds anything else than desired.

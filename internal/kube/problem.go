@@ -42,3 +42,28 @@ func (f *findings) add(format string, args ...any) {
 	problem.Message = fmt.Sprintf(format, args...)
 	f.problems = append(f.problems, problem)
 }
+
+// WithUIDs fills in the UIDs of the policies and tunnels that problems found
+// elsewhere are about: tools show an Event only with the object of its UID.
+func (w *Watcher) WithUIDs(problems []Problem) []Problem {
+	for n := range problems {
+		p := &problems[n]
+		if p.UID != "" {
+			continue
+		}
+		switch p.Kind {
+		case "NetworkPolicy":
+			p.UID = uidIn(w.policies, p)
+		case "Tunnel":
+			p.UID = uidIn(w.tunnels, p)
+		}
+	}
+	return problems
+}
+
+func uidIn[T any](c collection[T], p *Problem) string {
+	if it, ok := c.get(p.Namespace, p.Name); ok {
+		return string(it.UID)
+	}
+	return ""
+}

@@ -65,8 +65,12 @@ func TestHeaderFields(t *testing.T) {
 	b.UDP(9)
 	out, in := a.Frames("eth0"), b.Packets("eth0")
 	for _, want := range []harness.Packet{
-		{TOS: 0, Fragment: 0x4000}, {TOS: 0xb8, Fragment: 0x4000}, {TOS: 0x03}, {TOS: 0xff},
-		{Options: []byte{1, 1, 1, 0}, TOS: 4}, {Options: bytes.Repeat([]byte{1}, 40), TOS: 8},
+		{TOS: 0, Fragment: 0x4000},
+		{TOS: 0xb8, Fragment: 0x4000},
+		{TOS: 0x03},
+		{TOS: 0xff},
+		{Options: []byte{1, 1, 1, 0}, TOS: 4},
+		{Options: bytes.Repeat([]byte{1}, 40), TOS: 8},
 	} {
 		p := harness.UDPPacket(netip.AddrPortFrom(a.Addr, 9), netip.AddrPortFrom(b.Addr, 9), []byte("fields"))
 		p.TOS, p.Fragment, p.Options = want.TOS, want.Fragment, want.Options

@@ -60,7 +60,8 @@ func Main(body func() int) int {
 func Require(t interface {
 	TB
 	Skipf(format string, args ...any)
-}) {
+},
+) {
 	t.Helper()
 	if whyNot == "" {
 		return

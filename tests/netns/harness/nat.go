@@ -21,7 +21,8 @@ type Forward struct {
 // masqueradeMark is kube-proxy's.
 const masqueradeMark = 0x4000
 
-// SetForwards makes the node forward exactly these ports.
+// SetForwards makes the node forward exactly these ports. Like kube-proxy, it
+// drops what connection tracking holds for invalid.
 func (n *Node) SetForwards(forwards ...Forward) {
 	n.t.Helper()
 	n.Do(func() error {
@@ -46,6 +47,7 @@ func (n *Node) SetForwards(forwards ...Forward) {
 		chain := natChain(table, "postrouting", nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
 		c.AddChain(chain)
 		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: masqueradeMarked()})
+		dropInvalid(c, table)
 		return c.Flush()
 	})
 }
@@ -87,4 +89,22 @@ func masqueradeMarked() []expr.Any {
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: mark},
 		&expr.Masq{},
 	}
+}
+
+func dropInvalid(c *nftables.Conn, table *nftables.Table) {
+	accept := nftables.ChainPolicyAccept
+	chain := &nftables.Chain{
+		Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &accept,
+	}
+	c.AddChain(chain)
+	c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+		&expr.Bitwise{
+			SourceRegister: 1, DestRegister: 1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(expr.CtStateBitINVALID), Xor: make([]byte, 4),
+		},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}})
 }

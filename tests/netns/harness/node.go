@@ -65,6 +65,7 @@ func (c *Cluster) newNode(i int) *Node {
 	c.must(n.Try(func() error {
 		return masquerade.Set(masquerade.Rules{Pods: n.PodCIDR, Cluster: ClusterRange, Overlay: overlay.DefaultDevice})
 	}))
+	n.SetForwards()
 	n.cni = newCNISide(n)
 	return n
 }

@@ -1,0 +1,151 @@
+package datapath
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/signet-cni/signet/identity"
+)
+
+// Attestation is what becomes of a packet whose identity the sending node has
+// not published.
+type Attestation uint32
+
+// The modes.
+const (
+	// Audit judges it as any other, counts it and marks its event.
+	Audit = Attestation(bpfAttestationATTESTATION_AUDIT)
+	// Enforce drops it.
+	Enforce = Attestation(bpfAttestationATTESTATION_ENFORCE)
+)
+
+// String is the mode's name, as the configuration has it.
+func (a Attestation) String() string {
+	switch a {
+	case Audit:
+		return "audit"
+	case Enforce:
+		return "enforce"
+	}
+	return fmt.Sprintf("attestation-%d", uint32(a))
+}
+
+// ParseAttestation reads the name of a mode.
+func ParseAttestation(name string) (Attestation, error) {
+	for _, a := range []Attestation{Audit, Enforce} {
+		if a.String() == name {
+			return a, nil
+		}
+	}
+	return Audit, fmt.Errorf("attestation %q: want audit or enforce", name)
+}
+
+// attestation is what the maps say of who may speak for whom.
+type attestation struct {
+	table *table[bpfAttestedKey, uint8]
+	nodes map[uint64][]identity.ID // by the prefix's word; sorted
+	mode  Attestation
+}
+
+// open takes over what an earlier agent left.
+func (a *attestation) open(objs *bpfObjects) error {
+	a.table = newTable[bpfAttestedKey, uint8](objs.Attested)
+	a.nodes = map[uint64][]identity.ID{}
+	if err := a.table.read(); err != nil {
+		return err
+	}
+	for key := range a.table.known {
+		a.nodes[key.Prefix] = append(a.nodes[key.Prefix], identity.ID(key.Identity))
+	}
+	for _, ids := range a.nodes {
+		slices.Sort(ids)
+	}
+	var settings bpfSettings
+	if err := objs.LiveSettings.Lookup(uint32(0), &settings); err != nil {
+		return fmt.Errorf("read live_settings: %w", err)
+	}
+	a.mode = Attestation(settings.Attestation)
+	return nil
+}
+
+// SetAttested puts in force which identities the node of each tunnel /64 has
+// published, and what becomes of others. Flows are judged again only where
+// Enforce could end them: when it begins, and when a node takes an identity
+// back.
+func (d *Datapath) SetAttested(desired map[netip.Prefix][]identity.ID, mode Attestation) (changed bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a := &d.attestation
+	words := make(map[uint64]bool, len(desired))
+	var added, removed bool
+	for prefix, ids := range desired {
+		word := prefixWord(prefix)
+		words[word] = true
+		if err := a.update(word, ids, &added, &removed); err != nil {
+			return added || removed, err
+		}
+	}
+	for word := range a.nodes {
+		if words[word] {
+			continue
+		}
+		if err := a.update(word, nil, &added, &removed); err != nil {
+			return added || removed, err
+		}
+		delete(a.nodes, word)
+	}
+	switched := mode != a.mode
+	if switched {
+		if err := d.objs.LiveSettings.Put(uint32(0), bpfSettings{Attestation: uint32(mode)}); err != nil {
+			return added || removed, fmt.Errorf("set attestation %s: %w", mode, err)
+		}
+		a.mode = mode
+	}
+	if mode == Enforce && (switched || removed) {
+		err = d.rejudge()
+	}
+	return added || removed || switched, err
+}
+
+// update brings one node's identities in line; what it does not have any more
+// goes last.
+func (a *attestation) update(word uint64, ids []identity.ID, added, removed *bool) error {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	before := a.nodes[word]
+	if slices.Equal(ids, before) {
+		return nil
+	}
+	for _, id := range ids {
+		if _, known := slices.BinarySearch(before, id); known {
+			continue
+		}
+		if err := a.table.set(bpfAttestedKey{Prefix: word, Identity: uint32(id)}, 1); err != nil {
+			return err
+		}
+		*added = true
+	}
+	for _, id := range before {
+		if _, stays := slices.BinarySearch(ids, id); stays {
+			continue
+		}
+		if err := a.table.remove(bpfAttestedKey{Prefix: word, Identity: uint32(id)}); err != nil {
+			return err
+		}
+		*removed = true
+	}
+	a.nodes[word] = ids
+	return nil
+}
+
+// Unattested counts the packets whose identity their node had not published,
+// since the node started: in Audit the first of each flow and revision.
+func (d *Datapath) Unattested() (DropCount, error) {
+	var perCPU []bpfDropCount
+	if err := d.objs.Unattested.Lookup(uint32(0), &perCPU); err != nil {
+		return DropCount{}, fmt.Errorf("read unattested: %w", err)
+	}
+	return sum(perCPU), nil
+}
