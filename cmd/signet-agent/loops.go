@@ -156,6 +156,7 @@ func (l *loops) syncRules(ctx context.Context) error {
 
 func (l *loops) syncServices(context.Context) error {
 	services, _ := l.agent.watcher.Services()
+	l.agent.services.set(services)
 	_, err := l.agent.datapath.SetServices(services)
 	return err
 }

@@ -318,6 +318,7 @@ static __noinline int parse_ipv4(struct __sk_buff *skb, struct context *c)
 	struct ipv4 ip;
 	__u32 header_len, total_len;
 
+	c->segments = skb->gso_segs ? skb->gso_segs : 1;
 	if (bpf_skb_load_bytes(skb, c->l3, &ip, sizeof(ip)))
 		return REASON_MALFORMED;
 	header_len = (ip.version_words & 0xf) * 4;

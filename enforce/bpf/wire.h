@@ -199,6 +199,7 @@ static __noinline int parse_tagged(struct __sk_buff *skb, struct context *c)
 	__u32 first;
 	int reason;
 
+	c->segments = skb->gso_segs ? skb->gso_segs : 1;
 	if (bpf_skb_load_bytes(skb, c->l3, &ip, sizeof(ip)))
 		return REASON_MALFORMED;
 	first = bpf_ntohl(ip.version_class);
