@@ -98,7 +98,7 @@ func (r *flowReader) event(e datapath.Event) api.Event {
 		Protocol: e.Protocol, TCPFlags: e.TCPFlags, Reply: e.Reply, Src: e.Src, Dst: e.Dst,
 		Service: e.Service, SrcIdentity: e.SrcIdentity, DstIdentity: e.DstIdentity, Bytes: e.Length,
 		Unattested: e.Unattested,
-		Policies: r.agent.rules.history.parts(e, r.agent.datapath.PortNames),
+		Policies:   r.agent.rules.history.parts(e, r.agent.datapath.PortNames),
 	}
 	if e.Verdict == datapath.Dropped {
 		event.Reason, event.ReasonText = e.Reason.String(), e.Reason.Text()
