@@ -42,6 +42,9 @@ type file struct {
 	// IgnoreLabels are globs over the pod label keys that do not count towards
 	// identities; absent: identity.DefaultGlobs. It is followed live.
 	IgnoreLabels []string `json:"ignoreLabels"`
+	// AuditMode admits everywhere what policies deny, and tells it. It is
+	// followed live.
+	AuditMode bool `json:"auditMode"`
 	// MetricsAddress is where Prometheus gets an answer, such as
 	// 127.0.0.1:9470 or :9470; empty: nowhere.
 	MetricsAddress string `json:"metricsAddress"`
@@ -136,7 +139,7 @@ func (f file) parse() (parsedFile, error) {
 }
 
 func (f file) parseLive() (live, error) {
-	l := live{ignore: identity.DefaultIgnore()}
+	l := live{ignore: identity.DefaultIgnore(), audit: f.AuditMode}
 	if f.IgnoreLabels == nil {
 		return l, nil
 	}

@@ -22,6 +22,7 @@ const settingsInterval = 5 * time.Second
 // live are the settings that take effect while the agent runs.
 type live struct {
 	ignore identity.Ignore
+	audit  bool // everywhere
 }
 
 // settings follows the configuration file. A file that cannot be used changes
