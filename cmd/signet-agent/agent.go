@@ -30,6 +30,7 @@ type agent struct {
 	reporter *kube.Reporter
 	tunnel   *tunnel
 	rules    *rules
+	attest   *attest
 	pods     *cni.Manager
 	loops    *loops
 	metrics  *metrics.Metrics
@@ -135,12 +136,22 @@ func (a *agent) openDatapath() error {
 
 // openPods takes over the endpoints that an earlier agent left.
 func (a *agent) openPods(ctx context.Context) error {
+	a.attest = &attest{
+		publisher: a.watcher, inForce: a.datapath.Endpoints, log: a.log,
+		mode:  func() datapath.Attestation { return a.cfg.settings.current().attestation },
+		flush: a.loops.attest.Sync, poke: a.loops.attest.Poke, now: time.Now,
+		used: map[identity.ID]time.Time{},
+	}
+	if err := a.loops.syncAttested(ctx); err != nil {
+		return err
+	}
 	a.rules = newRules(rulesConfig{
 		cluster: a.watcher, kernel: a.datapath, log: a.log,
 		registry:   identity.NewRegistry(a.client.IdentityStore()),
 		endpoints:  func() []cni.Endpoint { return a.pods.Endpoints() },
 		audit:      a.auditMode,
 		ignore:     func() identity.Ignore { return a.cfg.settings.current().ignore },
+		attest:     a.attest.ensure,
 		compiledIn: a.metrics.Compiled,
 	})
 	pods, err := cni.New(ctx, cni.Config{

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
+	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/overlay"
 )
@@ -45,6 +46,8 @@ type file struct {
 	// AuditMode admits everywhere what policies deny, and tells it. It is
 	// followed live.
 	AuditMode bool `json:"auditMode"`
+	// Attestation is audit or enforce; absent: audit. It is followed live.
+	Attestation string `json:"attestation"`
 	// MetricsAddress is where Prometheus gets an answer, such as
 	// 127.0.0.1:9470 or :9470; empty: nowhere.
 	MetricsAddress string `json:"metricsAddress"`
@@ -140,14 +143,14 @@ func (f file) parse() (parsedFile, error) {
 
 func (f file) parseLive() (live, error) {
 	l := live{ignore: identity.DefaultIgnore(), audit: f.AuditMode}
-	if f.IgnoreLabels == nil {
-		return l, nil
+	var errs [2]error
+	if f.IgnoreLabels != nil {
+		l.ignore, errs[0] = identity.NewIgnore(f.IgnoreLabels)
 	}
-	var err error
-	if l.ignore, err = identity.NewIgnore(f.IgnoreLabels); err != nil {
-		return l, fmt.Errorf("ignoreLabels: %w", err)
+	if f.Attestation != "" {
+		l.attestation, errs[1] = datapath.ParseAttestation(f.Attestation)
 	}
-	return l, nil
+	return l, errors.Join(errs[:]...)
 }
 
 // checkListen accepts an IP address, or none, and a TCP port.

@@ -48,6 +48,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 		{"port too high", "51872", "70000", "cannot unmarshal"},
 		{"level", "info", "loud", "logLevel"},
 		{"ignored label", "logLevel: info", "logLevel: info\nignoreLabels: [good, 'b$d']", "ignored label 2"},
+		{"attestation", "logLevel: info", "logLevel: info\nattestation: off", "want audit or enforce"},
 		{"overlap", "10.96.0.0/16", "10.244.128.0/17", "overlap"},
 		{"no YAML", "clusterID:", "clusterID", "yaml"},
 	} {

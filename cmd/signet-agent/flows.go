@@ -105,7 +105,8 @@ func (r *flowReader) event(e datapath.Event) api.Event {
 		Time: e.Time, Hook: e.Hook.String(), Verdict: e.Verdict.String(), Revision: e.Revision,
 		Protocol: e.Protocol, TCPFlags: e.TCPFlags, Reply: e.Reply, Src: e.Src, Dst: e.Dst,
 		Service: e.Service, SrcIdentity: e.SrcIdentity, DstIdentity: e.DstIdentity, Bytes: e.Length,
-		Policies: r.agent.rules.history.parts(e, r.agent.datapath.PortNames),
+		Policies:   r.agent.rules.history.parts(e, r.agent.datapath.PortNames),
+		Unattested: e.Unattested,
 	}
 	if e.Verdict == datapath.Dropped || e.Verdict == datapath.Audited {
 		event.Reason, event.ReasonText = e.Reason.String(), e.Reason.Text()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signet-cni/signet/cni"
+	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/internal/masquerade"
 	"github.com/signet-cni/signet/internal/reconcile"
@@ -34,6 +35,8 @@ type loops struct {
 	hooks    *reconcile.Loop
 	report   *reconcile.Loop
 	publish  *reconcile.Loop
+	attest   *reconcile.Loop // what this node speaks for
+	attested *reconcile.Loop // what the others do
 }
 
 func newLoops(a *agent) *loops {
@@ -49,6 +52,11 @@ func newLoops(a *agent) *loops {
 	l.hooks = loop("hooks", l.syncHooks)
 	l.report = loop("events", l.syncReport)
 	l.publish = loop("publish", l.syncPublish)
+	l.attested = loop("attested", l.syncAttested)
+	l.attest = reconcile.New(reconcile.Config{
+		Name: "attest", Do: func(ctx context.Context) error { return a.attest.sync(ctx) },
+		MinInterval: publishInterval, Log: a.log,
+	})
 	return l
 }
 
@@ -56,7 +64,7 @@ func newLoops(a *agent) *loops {
 func (l *loops) named() map[string]*reconcile.Loop {
 	return map[string]*reconcile.Loop{
 		"tunnel": l.tunnel, "policy": l.rules, "services": l.services,
-		"masquerade": l.outward, "endpoints": l.pods, "hooks": l.hooks,
+		"masquerade": l.outward, "endpoints": l.pods, "hooks": l.hooks, "attested": l.attested,
 	}
 }
 
@@ -65,6 +73,11 @@ func (l *loops) changed(kind kube.Kind) {
 	switch kind {
 	case kube.Tunnels, kube.Nodes:
 		l.tunnel.Poke()
+		l.attested.Poke()
+		l.attest.Poke()
+	case kube.Attestations:
+		l.attested.Poke()
+		l.attest.Poke()
 	case kube.Services, kube.EndpointSlices:
 		l.services.Poke()
 	case kube.Pods, kube.Namespaces, kube.NetworkPolicies, kube.Identities:
@@ -77,12 +90,15 @@ func (l *loops) changed(kind kube.Kind) {
 // configured pokes the loops that read live settings.
 func (l *loops) configured() {
 	l.rules.Poke()
+	l.attested.Poke()
 	l.report.Poke()
 }
 
 // run runs every loop until ctx ends.
 func (l *loops) run(ctx context.Context) {
-	all := []*reconcile.Loop{l.tunnel, l.rules, l.services, l.outward, l.pods, l.hooks, l.report, l.publish}
+	all := []*reconcile.Loop{
+		l.tunnel, l.rules, l.services, l.outward, l.pods, l.hooks, l.report, l.publish, l.attest, l.attested,
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	for _, loop := range all {
@@ -147,9 +163,10 @@ func (l *loops) syncServices(context.Context) error {
 
 func (l *loops) syncMasquerade(context.Context) error {
 	return masquerade.Set(masquerade.Rules{
-		Pods:    l.agent.tunnel.current().podCIDR,
-		Cluster: l.agent.cfg.clusterCIDR,
-		Overlay: overlay.DefaultDevice,
+		Pods:      l.agent.tunnel.current().podCIDR,
+		Cluster:   l.agent.cfg.clusterCIDR,
+		Overlay:   overlay.DefaultDevice,
+		Untracked: datapath.MarkUntracked,
 	})
 }
 

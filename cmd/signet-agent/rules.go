@@ -44,6 +44,7 @@ type rulesConfig struct {
 	endpoints func() []cni.Endpoint
 	ignore    func() identity.Ignore
 	audit     func() audit
+	attest    func(context.Context, []identity.ID) error // before they are used
 	// compiledIn is told how long each compilation took.
 	compiledIn func(time.Duration)
 	log        *slog.Logger
@@ -81,10 +82,13 @@ type member struct {
 func (r *rules) sync(ctx context.Context) error {
 	policies, _ := r.cluster.Policies()
 	r.learn()
-	members, unresolved := r.identify(ctx, policies)
+	members, failed := r.identify(ctx, policies)
+	if err := r.vouch(ctx, members); err != nil {
+		members, failed = nil, errors.Join(failed, err) // all keep what they have
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return errors.Join(r.apply(members, policies), unresolved)
+	return errors.Join(r.apply(members, policies), failed)
 }
 
 // connect puts one new endpoint in force, with policy that knows it.
@@ -98,6 +102,9 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 	if m.id, err = r.resolve(ctx, pod, policies); err != nil {
 		return err
 	}
+	if err := r.vouch(ctx, []member{m}); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.joining[ep.Addr] = pod
@@ -105,6 +112,15 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 		return r.setEndpoint(m)
 	}
 	return r.apply([]member{m}, policies)
+}
+
+// vouch has the members' identities published.
+func (r *rules) vouch(ctx context.Context, members []member) error {
+	ids := make([]identity.ID, 0, len(members))
+	for _, m := range members {
+		ids = append(ids, m.id)
+	}
+	return r.attest(ctx, ids)
 }
 
 // disconnect forgets an endpoint; nothing passes to or from it any more.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/kube"
 )
@@ -21,8 +22,9 @@ const settingsInterval = 5 * time.Second
 
 // live are the settings that take effect while the agent runs.
 type live struct {
-	ignore identity.Ignore
-	audit  bool // everywhere
+	ignore      identity.Ignore
+	audit       bool // policies, everywhere
+	attestation datapath.Attestation
 }
 
 // settings follows the configuration file. A file that cannot be used changes

@@ -96,6 +96,14 @@ func (s *status) addCounters(st *api.Status) {
 	if err != nil {
 		st.Problems = append(st.Problems, err.Error())
 	}
+	unattested, err := s.agent.datapath.Unattested()
+	if err != nil {
+		st.Problems = append(st.Problems, err.Error())
+	}
+	st.Attested = api.Attested{
+		Mode:    s.agent.cfg.settings.current().attestation.String(),
+		Packets: unattested.Packets, Bytes: unattested.Bytes,
+	}
 	st.EventLoss = api.EventLoss{Suppressed: loss.Suppressed, Lost: loss.Lost}
 }
 

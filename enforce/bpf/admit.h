@@ -119,6 +119,9 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
 	if (flow->revision != c->revision || flow->dst_identity != c->src_identity ||
 	    (c->dst_identity && flow->src_identity != c->dst_identity)) {
 		reason = judge_again(c, flow);
+		/* A flow that this end has opened too goes on as its own. */
+		if (reason && flow->flags & FLOW_CROSSED)
+			return FLOW_NONE;
 		if (reason)
 			return reason;
 	}

@@ -115,8 +115,9 @@ static __always_inline bool is_host(const struct addr *a)
 	return l && (l->kind == LOCATION_LOCAL_HOST || l->kind == LOCATION_REMOTE_HOST);
 }
 
-/* The service that answers at the packet's destination; fills in its key. */
-static __noinline struct service *service_of(struct context *c, struct service_key *key)
+/* The service that answers at the packet's destination; fills in its key. A
+ * copy, as the map's entry may be used again for another service. */
+static __noinline bool service_of(struct context *c, struct service_key *key, struct service *to)
 {
 	struct service *service;
 
@@ -124,11 +125,14 @@ static __noinline struct service *service_of(struct context *c, struct service_k
 	key->port = c->dst_port;
 	key->protocol = c->protocol;
 	service = bpf_map_lookup_elem(&services, key);
-	if (service)
-		return service;
-	__builtin_memset(&key->addr, 0, sizeof(key->addr));
-	service = bpf_map_lookup_elem(&services, key);
-	return service && is_host(&c->dst) ? service : NULL;
+	if (!service && is_host(&c->dst)) {
+		__builtin_memset(&key->addr, 0, sizeof(key->addr));
+		service = bpf_map_lookup_elem(&services, key);
+	}
+	if (!service)
+		return false;
+	*to = *service;
+	return true;
 }
 
 static __noinline struct backend *backend_at(__u64 set, __u32 slot)
@@ -239,21 +243,21 @@ static __always_inline bool choice_holds(struct context *c, struct flow *flow)
 static __noinline int choose_backend(struct __sk_buff *skb, struct context *c, struct flow *flow)
 {
 	struct service_key key = {};
-	struct service *service = service_of(c, &key);
+	struct service service = {};
 	struct backend *backend;
 	struct addr addr;
 	__be16 port;
 
 	/* One without backends goes to the host stack, where kube-proxy
 	 * refuses it. */
-	if (!service || !service->count)
+	if (!service_of(c, &key, &service) || !service.count)
 		return REASON_NONE;
 	if (flow && flow->flags & FLOW_SERVICE && !(flow->flags & FLOW_CLOSING) &&
-	    has_backend(service, &flow->nat_addr, flow->nat_port)) {
+	    has_backend(&service, &flow->nat_addr, flow->nat_port)) {
 		addr = flow->nat_addr;
 		port = flow->nat_port;
 	} else {
-		backend = backend_of(c, service, &key);
+		backend = backend_of(c, &service, &key);
 		if (!backend)
 			return REASON_NONE;
 		addr = backend->addr;

@@ -290,6 +290,14 @@ enum verdict {
 	VERDICT_AUDIT = 4,     /* admitted, although policy denies it: reason tells */
 };
 
+/* Packet marks. They leave kube-proxy's bits 0x4000 and 0x8000 alone. */
+enum mark {
+	MARK_TAGGED = 0x53470000, /* between from_pod and to_overlay: the tag is in place */
+	/* On its way through the host stack; what answers it does not take that
+	 * way, so connection tracking must not follow it (internal/masquerade). */
+	MARK_UNTRACKED = 0x53480000,
+};
+
 /* One verdict, as user space reads it from the ring. */
 struct event {
 	__u64 time; /* monotonic ns */

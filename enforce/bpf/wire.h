@@ -22,10 +22,6 @@
 #define FRAGMENT_HEADER 44 /* RFC 8200 section 4.5 */
 #define IPV6_MORE_FRAGMENTS 1
 
-/* On packets between from_pod and to_overlay only: the tag is in place. It
- * leaves kube-proxy's bits 0x4000 and 0x8000 alone. */
-#define MARK_TAGGED 0x53470000
-
 struct tagged_source {
 	__be64 prefix;
 	__be32 identity;

@@ -279,6 +279,13 @@ const (
 	bpfLocationKindLOCATION_CLUSTER     bpfLocationKind = 5
 )
 
+type bpfMark uint32
+
+const (
+	bpfMarkMARK_TAGGED    bpfMark = 1397161984
+	bpfMarkMARK_UNTRACKED bpfMark = 1397227520
+)
+
 type bpfNameKey struct {
 	_        structs.HostLayout
 	Set      uint64
@@ -455,6 +462,7 @@ const (
 	bpfVarExportHook          = "export_hook"
 	bpfVarExportIdleSeconds   = "export_idle_seconds"
 	bpfVarExportLocationKind  = "export_location_kind"
+	bpfVarExportMark          = "export_mark"
 	bpfVarExportReason        = "export_reason"
 	bpfVarExportSideFlags     = "export_side_flags"
 	bpfVarExportVerdict       = "export_verdict"
@@ -551,6 +559,7 @@ type bpfVariableSpecs struct {
 	ExportHook          *ebpf.VariableSpec `ebpf:"export_hook"`
 	ExportIdleSeconds   *ebpf.VariableSpec `ebpf:"export_idle_seconds"`
 	ExportLocationKind  *ebpf.VariableSpec `ebpf:"export_location_kind"`
+	ExportMark          *ebpf.VariableSpec `ebpf:"export_mark"`
 	ExportReason        *ebpf.VariableSpec `ebpf:"export_reason"`
 	ExportSideFlags     *ebpf.VariableSpec `ebpf:"export_side_flags"`
 	ExportVerdict       *ebpf.VariableSpec `ebpf:"export_verdict"`
@@ -642,6 +651,7 @@ type bpfVariables struct {
 	ExportHook          *ebpf.Variable `ebpf:"export_hook"`
 	ExportIdleSeconds   *ebpf.Variable `ebpf:"export_idle_seconds"`
 	ExportLocationKind  *ebpf.Variable `ebpf:"export_location_kind"`
+	ExportMark          *ebpf.Variable `ebpf:"export_mark"`
 	ExportReason        *ebpf.Variable `ebpf:"export_reason"`
 	ExportSideFlags     *ebpf.Variable `ebpf:"export_side_flags"`
 	ExportVerdict       *ebpf.Variable `ebpf:"export_verdict"`

@@ -155,6 +155,8 @@ func (n *node) reset() {
 	must(n.t, err)
 	_, err = n.SetServices(nil)
 	must(n.t, err)
+	_, err = n.SetAttested(map[netip.Prefix][]identity.ID{farPrefix: {idFar, idOther}}, Audit)
+	must(n.t, err)
 	n.setPolicy(openTable())
 }
 

@@ -199,6 +199,8 @@ func TestAdjustment(t *testing.T) {
 		p := tag(t, tcp(addrFar+":4000", addrA+":80", "S").bytes(), farPrefix, id, false)
 		if p[32] == 0 && p[33] == 0 {
 			zero++
+		} else if testing.Short() && i%16 != 0 {
+			continue
 		}
 		if r := n.fromOverlay(p); r.reason == Reason(bpfReasonREASON_TUNNEL_CHECKSUM) {
 			t.Fatalf("identity %s: %s", id, r)

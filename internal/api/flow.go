@@ -33,6 +33,9 @@ type Flow struct {
 	Policies []PolicyPart `json:"policies,omitempty"`
 	// Ended tells what an ended flow carried; nil for every other verdict.
 	Ended *Ended `json:"ended,omitempty"`
+	// Unattested: the node that sent the packet has not published that a pod of
+	// its own has the source's identity.
+	Unattested bool `json:"unattested,omitempty"`
 }
 
 // Ended sums up a flow. Src is who opened it.

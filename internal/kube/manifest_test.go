@@ -55,6 +55,7 @@ func TestRole(t *testing.T) {
 	for _, err := range []error{
 		store.Create(t.Context(), identity.Number(set, 0), set),
 		w.PublishTunnel(t.Context(), moved, netip.MustParsePrefix("fd00::/64")),
+		w.PublishIdentities(t.Context(), nil),
 		w.SetNetworkUp(t.Context()),
 		NewReporter(fake.client(t)).Report(t.Context(), []Problem{{Kind: "Tunnel", Name: "x"}}),
 	} {
@@ -152,6 +153,8 @@ func compareSchema(t *testing.T, got openAPI, spec reflect.Type) {
 			ok = property.Type == "string"
 		case reflect.TypeFor[[]string]():
 			ok = property.Type == "array" && property.Items != nil && property.Items.Type == "string"
+		case reflect.TypeFor[[]int64]():
+			ok = property.Type == "array" && property.Items != nil && property.Items.Type == "integer"
 		case reflect.TypeFor[map[string]string]():
 			ok = property.Type == "object" && property.Additional != nil && property.Additional.Type == "string"
 		}

@@ -63,7 +63,9 @@ func (c *Cluster) newNode(i int) *Node {
 	c.must(n.plan(nil))
 	n.OpenDatapath()
 	c.must(n.Try(func() error {
-		return masquerade.Set(masquerade.Rules{Pods: n.PodCIDR, Cluster: ClusterRange, Overlay: overlay.DefaultDevice})
+		return masquerade.Set(masquerade.Rules{
+			Pods: n.PodCIDR, Cluster: ClusterRange, Overlay: overlay.DefaultDevice, Untracked: datapath.MarkUntracked,
+		})
 	}))
 	n.SetForwards()
 	n.cni = newCNISide(n)
