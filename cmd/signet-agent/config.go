@@ -43,6 +43,9 @@ type file struct {
 	// IgnoreLabels are globs over the pod label keys that do not count towards
 	// identities; absent: identity.DefaultGlobs. It is followed live.
 	IgnoreLabels []string `json:"ignoreLabels"`
+	// AuditMode admits everywhere what policies deny, and tells it. It is
+	// followed live.
+	AuditMode bool `json:"auditMode"`
 	// Attestation is audit or enforce; absent: audit. It is followed live.
 	Attestation string `json:"attestation"`
 	// MetricsAddress is where Prometheus gets an answer, such as
@@ -139,7 +142,7 @@ func (f file) parse() (parsedFile, error) {
 }
 
 func (f file) parseLive() (live, error) {
-	l := live{ignore: identity.DefaultIgnore()}
+	l := live{ignore: identity.DefaultIgnore(), audit: f.AuditMode}
 	var errs [2]error
 	if f.IgnoreLabels != nil {
 		l.ignore, errs[0] = identity.NewIgnore(f.IgnoreLabels)

@@ -23,6 +23,7 @@ const settingsInterval = 5 * time.Second
 // live are the settings that take effect while the agent runs.
 type live struct {
 	ignore      identity.Ignore
+	audit       bool // policies, everywhere
 	attestation datapath.Attestation
 }
 
