@@ -37,6 +37,7 @@ type agent struct {
 	metrics  *metrics.Metrics
 	// propagation is when the oldest change was noticed that is not in force.
 	propagation stopwatch
+	services    serviceNames
 	// noMetrics is why Prometheus gets no answer, nil if it does or shall not.
 	noMetrics atomic.Pointer[error]
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/api"
+	"github.com/signet-cni/signet/internal/metrics"
 )
 
 // namesInterval is how long names may lag behind; an event about a pod that
@@ -81,18 +82,44 @@ func (r *flowReader) refresh() {
 func (r *flowReader) enrich(e datapath.Event) api.Flow {
 	known := r.names.Load()
 	lookup := api.Names{
-		Node: r.agent.cfg.nodeName,
-		Set:  func(id identity.ID) (identity.Set, bool) { set, ok := known.sets[id]; return set, ok },
-		Pod:  func(a netip.Addr) (api.Endpoint, bool) { ep, ok := known.pods[a]; return ep, ok },
+		Node:    r.agent.cfg.nodeName,
+		Set:     func(id identity.ID) (identity.Set, bool) { set, ok := known.sets[id]; return set, ok },
+		Pod:     func(a netip.Addr) (api.Endpoint, bool) { ep, ok := known.pods[a]; return ep, ok },
+		Service: r.agent.services.name,
 	}
+	flow := lookup.Enrich(r.event(e))
+	r.agent.metrics.Count(counted(&flow))
+	return flow
+}
+
+func (r *flowReader) event(e datapath.Event) api.Event {
 	event := api.Event{
 		Time: e.Time, Hook: e.Hook.String(), Verdict: e.Verdict.String(), Revision: e.Revision,
 		Protocol: e.Protocol, TCPFlags: e.TCPFlags, Reply: e.Reply, Src: e.Src, Dst: e.Dst,
 		Service: e.Service, SrcIdentity: e.SrcIdentity, DstIdentity: e.DstIdentity, Bytes: e.Length,
 		Unattested: e.Unattested,
+		Policies:   r.agent.rules.history.parts(e, r.agent.datapath.PortNames),
 	}
 	if e.Verdict == datapath.Dropped {
 		event.Reason, event.ReasonText = e.Reason.String(), e.Reason.Text()
 	}
-	return lookup.Enrich(event)
+	return event
+}
+
+// counted is a flow as the metrics count it: as the pod of this node sees it,
+// or, where a policy decided, the pod whose policy it is.
+func counted(f *api.Flow) metrics.Verdict {
+	v := metrics.Verdict{Direction: api.Ingress, Verdict: f.Verdict, Reason: f.Reason, Namespace: f.Dst.Namespace}
+	outwards := f.Hook == datapath.FromPod.String() || f.Hook == datapath.ToOverlay.String()
+	if f.Reason == datapath.PolicyEgress.String() || outwards && f.Reason != datapath.PolicyIngress.String() {
+		v.Direction, v.Namespace = api.Egress, f.Src.Namespace
+	}
+	for _, p := range f.Policies {
+		part := metrics.Policy{Namespace: p.Namespace, Name: p.Name, Direction: p.Direction, Verdict: api.Admitted}
+		if len(p.Rules) == 0 {
+			part.Verdict = "denied"
+		}
+		v.Policies = append(v.Policies, part)
+	}
+	return v
 }

@@ -54,6 +54,8 @@ type rulesConfig struct {
 type rules struct {
 	rulesConfig
 
+	history history
+
 	mu       sync.Mutex // one sync at a time; guards what follows
 	joining  map[netip.Addr]kube.Pod
 	compiled policy.Result
@@ -206,6 +208,7 @@ func (r *rules) apply(members []member, policies []policy.Policy) error {
 		if _, err := r.kernel.SetPolicy(&compiled.Table); err != nil {
 			return err
 		}
+		r.history.add(&compiled)
 		r.compiled, r.sets, r.policies, r.loaded = compiled, sets, policies, true
 	}
 	here := map[string]bool{}

@@ -12,6 +12,8 @@ EXPORT(enum, side_flags);
 EXPORT(enum, location_kind);
 EXPORT(enum, flow_flags);
 EXPORT(enum, flow_path);
+EXPORT(enum, mark);
+EXPORT(enum, idle_seconds);
 EXPORT(enum, hook);
 EXPORT(enum, verdict);
 EXPORT(enum, reason);

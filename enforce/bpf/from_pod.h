@@ -93,8 +93,11 @@ static __always_inline int send_from_pod(struct __sk_buff *skb, struct context *
 {
 	struct endpoint *ep;
 
-	if (takes_stack(c, shaped))
+	if (takes_stack(c, shaped)) {
+		if (c->path != PATH_STACK)
+			skb->mark = MARK_UNTRACKED;
 		return ACTION_NEXT;
+	}
 	if (c->path == PATH_TUNNEL)
 		return deliver_to_tunnel(skb, c);
 	ep = endpoint_at(&c->dst);

@@ -12,6 +12,10 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
+// MarkUntracked is the mark of packets that connection tracking must not
+// follow: it would see one direction of their flow only.
+const MarkUntracked = uint32(bpfMarkMARK_UNTRACKED)
+
 // attachment is one program on one side of one device.
 type attachment struct {
 	program *ebpf.Program

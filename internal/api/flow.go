@@ -28,7 +28,29 @@ type Flow struct {
 	// Unattested: the node that sent the packet has not published that a pod of
 	// its own has the source's identity.
 	Unattested bool `json:"unattested,omitempty"`
+	// ServiceName is the namespace/name of Service.
+	ServiceName string `json:"serviceName,omitempty"`
+	// Policies are those that decided: of an admitted packet those with a rule
+	// that admits it, of a packet that policy dropped those that isolate the
+	// pod. None: no policy isolates the pods, or another node judges.
+	Policies []PolicyPart `json:"policies,omitempty"`
 }
+
+// PolicyPart is what a policy had to do with a verdict.
+type PolicyPart struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Direction string `json:"direction"` // Ingress or Egress
+	// Rules are the rules that admit the packet, counted from 0 in the
+	// policy's list of the direction; none: it isolates and does not admit.
+	Rules []int `json:"rules,omitempty"`
+}
+
+// The directions of policies.
+const (
+	Ingress = "ingress"
+	Egress  = "egress"
+)
 
 // The verdicts of a Flow.
 const (

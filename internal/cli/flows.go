@@ -69,6 +69,7 @@ func (f *flowFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.Pod, "pod", "", "pod at one end, as NAMESPACE/NAME")
 	flags.StringVar(&f.identity, "identity", "", "identity of one end: a number, or host, world, remote-node, …")
 	flags.StringArrayVar(&f.labels, "label", nil, "label KEY=VALUE of one end's pod; may be repeated")
+	flags.StringVar(&f.Policy, "policy", "", "policy that decided, as NAMESPACE/NAME")
 	flags.StringVar(&f.Verdict, "verdict", "", "admitted, dropped or forwarded")
 	flags.StringVar(&f.Reason, "reason", "", "reason of a drop, like policy-ingress")
 	flags.StringVar(&f.Protocol, "protocol", "", "TCP, UDP, SCTP, ICMP, …")

@@ -106,6 +106,26 @@ func identityText(end *api.End, wide bool) string {
 	return text
 }
 
+func serviceText(f *api.Flow) string {
+	if f.ServiceName == "" {
+		return f.Service.String()
+	}
+	return fmt.Sprintf("%s:%d", f.ServiceName, f.Service.Port())
+}
+
+// policyText names policies, with the rules that admit.
+func policyText(parts []api.PolicyPart) string {
+	texts := make([]string, 0, len(parts))
+	for _, p := range parts {
+		text := p.Namespace + "/" + p.Name
+		for _, rule := range p.Rules {
+			text += fmt.Sprintf(" %s[%d]", p.Direction, rule)
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ", ")
+}
+
 // noteText gives what else there is to say, with commas between.
 func noteText(f *api.Flow, wide bool) string {
 	var notes []string
@@ -114,7 +134,8 @@ func noteText(f *api.Flow, wide bool) string {
 			notes = append(notes, fmt.Sprintf(format, args...))
 		}
 	}
-	add(f.Service.IsValid(), "Service %v", f.Service)
+	add(f.Service.IsValid(), "Service %s", serviceText(f))
+	add(f.Verdict != api.Dropped && len(f.Policies) > 0, "by %s", policyText(f.Policies))
 	add(f.Reply, "reply")
 	add(f.Unattested && f.Verdict != api.Dropped, "identity not published by its node")
 	add(f.TCPFlags != "" && (wide || f.Verdict == api.Dropped), "%s", strings.ReplaceAll(f.TCPFlags, ",", "+"))
@@ -125,7 +146,10 @@ func noteText(f *api.Flow, wide bool) string {
 		return text
 	}
 	reason := f.Reason
-	if f.ReasonText != "" {
+	switch {
+	case len(f.Policies) > 0:
+		reason += ": isolated by " + policyText(f.Policies)
+	case f.ReasonText != "":
 		reason += ": " + f.ReasonText
 	}
 	if text != "" {

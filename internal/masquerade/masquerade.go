@@ -1,5 +1,6 @@
 // Package masquerade lets pods reach the world: what leaves the cluster takes
-// the address of its node. It owns one nftables table, "signet".
+// the address of its node, and what the programs mark is not tracked. It owns
+// one nftables table, "signet".
 package masquerade
 
 import (
@@ -22,13 +23,17 @@ type Rules struct {
 	Pods    netip.Prefix // IPv4: this node's pods
 	Cluster netip.Prefix // IPv4: all pods
 	Overlay string       // name of the WireGuard device
+	// Untracked is the mark of packets whose flow the node's connection
+	// tracking sees one direction of. It would take the flow for invalid, and
+	// kube-proxy drops what is.
+	Untracked uint32
 }
 
 // Set makes the table say exactly that, in one transaction. Connections that
 // are translated already stay so.
 func Set(r Rules) error {
-	if !r.Pods.Addr().Is4() || !r.Cluster.Addr().Is4() || r.Overlay == "" {
-		return fmt.Errorf("masquerade %s outside %s: want IPv4 ranges and a device", r.Pods, r.Cluster)
+	if !r.Pods.Addr().Is4() || !r.Cluster.Addr().Is4() || r.Overlay == "" || r.Untracked == 0 {
+		return fmt.Errorf("masquerade %s outside %s: want IPv4 ranges, a device and a mark", r.Pods, r.Cluster)
 	}
 	c, err := nftables.New()
 	if err != nil {
@@ -45,6 +50,16 @@ func Set(r Rules) error {
 		Policy: &accept,
 	})
 	c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: r.exprs()})
+	raw := c.AddChain(&nftables.Chain{
+		Name: "prerouting", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw,
+		Policy: &accept,
+	})
+	c.AddRule(&nftables.Rule{Table: table, Chain: raw, Exprs: []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(r.Untracked)},
+		&expr.Notrack{},
+	}})
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("write nftables table %s: %w (does the kernel have nf_tables with NAT?)", tableName, err)
 	}

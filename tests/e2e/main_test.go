@@ -79,6 +79,20 @@ func server(namespace, name string, node int) *lab.Pod {
 	}
 }
 
+// clients are pods on every node, and pods that share the node's network.
+func clients(namespace string) []*lab.Pod {
+	var pods []*lab.Pod
+	for i := range cluster.Nodes {
+		for kind, host := range map[string]bool{"pod": false, "host": true} {
+			pods = append(pods, &lab.Pod{
+				Namespace: prefix + namespace, Name: fmt.Sprintf("%s-%d", kind, i), Node: i, HostNetwork: host,
+				Labels: map[string]string{"client": kind}, Command: []string{"/agnhost", "pause"},
+			})
+		}
+	}
+	return pods
+}
+
 // apply creates or changes objects.
 func apply(t *testing.T, manifest string) {
 	t.Helper()

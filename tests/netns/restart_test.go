@@ -95,8 +95,8 @@ func restarts(t *testing.T, c *harness.Cluster, a, b *harness.Pod) {
 	}
 }
 
-// TestServerRestart replaces signet-wg under open connections, which go on.
-func TestServerRestart(t *testing.T) {
+// TestUserspaceRestart replaces signet-wg under open connections, which go on.
+func TestUserspaceRestart(t *testing.T) {
 	harness.Require(t)
 	c := harness.NewCluster(t, 2, harness.Options{})
 	n1 := c.Nodes[0]

@@ -105,7 +105,8 @@ func (d *demo) shout(ctx context.Context, marker string) error {
 // tellPods shows the capture of the pods' messages.
 func (d *demo) tellPods(said int, marker string, counts wire.Counts) {
 	sent := 2 * said * repeats * len(marker) // there and back
-	d.out.text(fmt.Sprintf("Pods sent each other a marker: %d messages came back, %d kB in both directions.\n", said, sent/1000))
+	d.out.text(fmt.Sprintf("Pods sent each other a marker: %d messages came back, %d kB in both directions.", said, sent/1000))
+	d.out.space()
 	t := d.out.table("PODS TALK", "FRAMES", "kB", "WITH MARKER", "EXPECTED", "")
 	for _, class := range []wire.Class{wire.WireGuard, wire.PodsClear, wire.Kubernetes, wire.Neighbours, wire.Rest} {
 		n := counts[class]

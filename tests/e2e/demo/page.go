@@ -20,7 +20,7 @@ const (
 type page struct {
 	out     io.Writer
 	colours bool
-	titles  int
+	blank   bool // the last line is
 }
 
 func newPage(out *os.File) *page {
@@ -31,19 +31,31 @@ func newPage(out *os.File) *page {
 
 // title begins a part.
 func (p *page) title(text string) {
-	p.titles++
-	p.print("\n" + p.paint("1", text) + "\n\n")
+	p.space()
+	p.print(p.paint("1", text) + "\n")
+	p.space()
 }
 
 // text writes lines below each other.
 func (p *page) text(lines string) {
-	for line := range strings.Lines(lines + "\n") {
-		p.print("  " + line)
+	for line := range strings.Lines(lines) {
+		p.print("  " + strings.TrimSuffix(line, "\n") + "\n")
+	}
+}
+
+// space leaves one line empty.
+func (p *page) space() {
+	if !p.blank {
+		p.print("\n")
+		p.blank = true
 	}
 }
 
 // print writes; there is nowhere to tell of a failure.
-func (p *page) print(text string) { _, _ = io.WriteString(p.out, text) }
+func (p *page) print(text string) {
+	_, _ = io.WriteString(p.out, text)
+	p.blank = false
+}
 
 func (p *page) paint(code, text string) string {
 	if !p.colours {
@@ -84,7 +96,7 @@ func (t *table) flush() {
 		}
 		t.page.print(strings.TrimRight(line, " ") + "\n")
 	}
-	t.page.print("\n")
+	t.page.space()
 }
 
 // sign paints the words that matter.

@@ -32,10 +32,26 @@ func (c *Cluster) Create(ctx context.Context, namespaces []Namespace, pods []*Po
 		}
 		manifest.WriteString(part)
 	}
-	if err := c.Apply(ctx, manifest.String()); err != nil {
+	err := c.Apply(ctx, manifest.String())
+	if err != nil && strings.Contains(err.Error(), "pod updates may not change") {
+		err = c.replace(ctx, pods, manifest.String())
+	}
+	if err != nil {
 		return err
 	}
 	return c.WaitReady(ctx, pods)
+}
+
+// replace makes pods anew that an earlier version of these programs made: what
+// matters of a pod cannot be changed.
+func (c *Cluster) replace(ctx context.Context, pods []*Pod, manifest string) error {
+	for _, p := range pods {
+		_, err := c.Run(ctx, "", "delete", "pod", "-n", p.Namespace, p.Name, "--ignore-not-found", "--wait=true")
+		if err != nil {
+			return err
+		}
+	}
+	return c.Apply(ctx, manifest)
 }
 
 // CreateNamespaces makes namespaces and waits for what their pods need.

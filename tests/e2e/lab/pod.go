@@ -22,6 +22,7 @@ type Pod struct {
 	Ports           []int
 	HostPorts       map[int]int // of Ports, by container port
 	HostNetwork     bool
+	Probed          bool // by the kubelet, every second, as long as it runs
 	// Command replaces the servers.
 	Command []string
 	// Selector is that of the Service; nil: all labels.

@@ -103,7 +103,12 @@ func (h *Host) connect(bridge string) error {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MasterIndex = h.port, master.Attrs().Index
-	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(h.ns)}
+	a := h.Addr.As4()
+	veth := &netlink.Veth{
+		LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(h.ns),
+		// Always the same for an address: nodes remember that of the last host that had it.
+		PeerHardwareAddr: net.HardwareAddr{2, 0, a[0], a[1], a[2], a[3]},
+	}
 	if err := netlink.LinkAdd(veth); err != nil {
 		return fmt.Errorf("connect to %s: %w", bridge, err)
 	}

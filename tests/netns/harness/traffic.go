@@ -102,9 +102,13 @@ func Transfer(client, server *Host, via netip.AddrPort, port uint16, count int64
 	return errors.Join(Exchange(conn, 1, 2, count, transferLimit), <-served)
 }
 
+// transferLimit bounds each step of a Transfer.
 const transferLimit = 20 * time.Second
 
 func serveOnce(l net.Listener, count int64) error {
+	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(transferLimit)); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
 	conn, err := l.Accept()
 	if err != nil {
 		return fmt.Errorf("accept: %w", err)
