@@ -30,11 +30,14 @@ type agent struct {
 	reporter *kube.Reporter
 	tunnel   *tunnel
 	rules    *rules
+	attest   *attest
+	elected  atomic.Bool // this node collects
 	pods     *cni.Manager
 	loops    *loops
 	metrics  *metrics.Metrics
 	// propagation is when the oldest change was noticed that is not in force.
 	propagation stopwatch
+	services    serviceNames
 	// noMetrics is why Prometheus gets no answer, nil if it does or shall not.
 	noMetrics atomic.Pointer[error]
 }
@@ -134,11 +137,22 @@ func (a *agent) openDatapath() error {
 
 // openPods takes over the endpoints that an earlier agent left.
 func (a *agent) openPods(ctx context.Context) error {
+	a.attest = &attest{
+		publisher: a.watcher, inForce: a.datapath.Endpoints, log: a.log,
+		mode:  func() datapath.Attestation { return a.cfg.settings.current().attestation },
+		flush: a.loops.attest.Sync, poke: a.loops.attest.Poke, now: time.Now,
+		used: map[identity.ID]time.Time{},
+	}
+	if err := a.loops.syncAttested(ctx); err != nil {
+		return err
+	}
 	a.rules = newRules(rulesConfig{
 		cluster: a.watcher, kernel: a.datapath, log: a.log,
 		registry:   identity.NewRegistry(a.client.IdentityStore()),
 		endpoints:  func() []cni.Endpoint { return a.pods.Endpoints() },
+		audit:      a.auditMode,
 		ignore:     func() identity.Ignore { return a.cfg.settings.current().ignore },
+		attest:     a.attest.ensure,
 		compiledIn: a.metrics.Compiled,
 	})
 	pods, err := cni.New(ctx, cni.Config{
@@ -175,6 +189,7 @@ func (a *agent) serve(ctx context.Context) error {
 	running.Go(func() { failed <- cni.NewServer(a.pods, a.log).Serve(ctx, listener) })
 	running.Go(func() { failed <- flows.run(ctx) })
 	running.Go(func() { a.cfg.settings.run(ctx) })
+	running.Go(func() { a.collect(ctx) })
 	running.Go(func() { a.loops.run(ctx) })
 	err = <-failed
 	cancel()

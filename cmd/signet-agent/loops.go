@@ -15,6 +15,7 @@ import (
 	"github.com/signet-cni/signet/internal/masquerade"
 	"github.com/signet-cni/signet/internal/reconcile"
 	"github.com/signet-cni/signet/overlay"
+	"github.com/signet-cni/signet/overlay/device"
 )
 
 // resync is how often every loop runs although nothing poked it: the kernel
@@ -35,6 +36,8 @@ type loops struct {
 	hooks    *reconcile.Loop
 	report   *reconcile.Loop
 	publish  *reconcile.Loop
+	attest   *reconcile.Loop // what this node speaks for
+	attested *reconcile.Loop // what the others do
 }
 
 func newLoops(a *agent) *loops {
@@ -50,6 +53,11 @@ func newLoops(a *agent) *loops {
 	l.hooks = loop("hooks", l.syncHooks)
 	l.report = loop("events", l.syncReport)
 	l.publish = loop("publish", l.syncPublish)
+	l.attested = loop("attested", l.syncAttested)
+	l.attest = reconcile.New(reconcile.Config{
+		Name: "attest", Do: func(ctx context.Context) error { return a.attest.sync(ctx) },
+		MinInterval: publishInterval, Log: a.log,
+	})
 	return l
 }
 
@@ -57,7 +65,7 @@ func newLoops(a *agent) *loops {
 func (l *loops) named() map[string]*reconcile.Loop {
 	return map[string]*reconcile.Loop{
 		"tunnel": l.tunnel, "policy": l.rules, "services": l.services,
-		"masquerade": l.outward, "endpoints": l.pods, "hooks": l.hooks,
+		"masquerade": l.outward, "endpoints": l.pods, "hooks": l.hooks, "attested": l.attested,
 	}
 }
 
@@ -66,6 +74,11 @@ func (l *loops) changed(kind kube.Kind) {
 	switch kind {
 	case kube.Tunnels, kube.Nodes:
 		l.tunnel.Poke()
+		l.attested.Poke()
+		l.attest.Poke()
+	case kube.Attestations:
+		l.attested.Poke()
+		l.attest.Poke()
 	case kube.Services, kube.EndpointSlices:
 		l.services.Poke()
 	case kube.Pods, kube.Namespaces, kube.NetworkPolicies, kube.Identities:
@@ -78,17 +91,21 @@ func (l *loops) changed(kind kube.Kind) {
 // configured pokes the loops that read live settings.
 func (l *loops) configured() {
 	l.rules.Poke()
+	l.attested.Poke()
 	l.report.Poke()
 }
 
 // run runs every loop until ctx ends.
 func (l *loops) run(ctx context.Context) {
-	all := []*reconcile.Loop{l.tunnel, l.rules, l.services, l.outward, l.pods, l.hooks, l.report, l.publish}
+	all := []*reconcile.Loop{
+		l.tunnel, l.rules, l.services, l.outward, l.pods, l.hooks, l.report, l.publish, l.attest, l.attested,
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	for _, loop := range all {
 		running.Go(func() { loop.Run(ctx) })
 	}
+	running.Go(func() { l.watchDevice(ctx) })
 	ticker := time.NewTicker(resync)
 	defer ticker.Stop()
 	for {
@@ -100,6 +117,23 @@ func (l *loops) run(ctx context.Context) {
 				loop.Poke()
 			}
 		}
+	}
+}
+
+// watchDevice configures the device at once when it changes: a signet-wg that
+// comes back knows neither key nor peers.
+func (l *loops) watchDevice(ctx context.Context) {
+	for ctx.Err() == nil {
+		changed, err := device.Watch(ctx, overlay.DefaultDevice)
+		if err != nil {
+			l.agent.log.Warn("cannot watch the WireGuard device; it is looked at from time to time",
+				"error", err, "every", resync)
+			return
+		}
+		for range changed {
+			l.tunnel.Poke()
+		}
+		l.tunnel.Poke() // the watch ended: something may have been missed
 	}
 }
 
@@ -141,6 +175,7 @@ func (l *loops) syncRules(ctx context.Context) error {
 
 func (l *loops) syncServices(context.Context) error {
 	services, _ := l.agent.watcher.Services()
+	l.agent.services.set(services)
 	_, err := l.agent.datapath.SetServices(services)
 	return err
 }
@@ -189,11 +224,13 @@ func (l *loops) interfaces() map[int]bool {
 func (l *loops) syncReport(ctx context.Context) error {
 	w := l.agent.watcher
 	_, policies := w.Policies()
+	_, namespaces := w.Annotations()
 	_, identities := w.Identities()
 	_, nodes := w.Nodes()
 	_, services := w.Services()
 	node, self, _ := w.Node()
 	problems := append(append(append(append(policies, identities...), nodes...), services...), self...)
+	problems = append(problems, namespaces...)
 	problems = append(problems, l.agent.tunnel.problems()...)
 	problems = append(problems, l.agent.rules.problems()...)
 	problems = append(problems, l.agent.cfg.settings.problems(node)...)

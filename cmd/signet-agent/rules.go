@@ -43,6 +43,8 @@ type rulesConfig struct {
 	registry  *identity.Registry
 	endpoints func() []cni.Endpoint
 	ignore    func() identity.Ignore
+	audit     func() audit
+	attest    func(context.Context, []identity.ID) error // before they are used
 	// compiledIn is told how long each compilation took.
 	compiledIn func(time.Duration)
 	log        *slog.Logger
@@ -53,11 +55,14 @@ type rulesConfig struct {
 type rules struct {
 	rulesConfig
 
+	history history
+
 	mu       sync.Mutex // one sync at a time; guards what follows
 	joining  map[netip.Addr]kube.Pod
 	compiled policy.Result
 	sets     map[identity.ID]identity.Set // what compiled knows
 	policies []policy.Policy
+	audited  audit
 	loaded   bool // compiled is in force
 }
 
@@ -77,10 +82,13 @@ type member struct {
 func (r *rules) sync(ctx context.Context) error {
 	policies, _ := r.cluster.Policies()
 	r.learn()
-	members, unresolved := r.identify(ctx, policies)
+	members, failed := r.identify(ctx, policies)
+	if err := r.vouch(ctx, members); err != nil {
+		members, failed = nil, errors.Join(failed, err) // all keep what they have
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return errors.Join(r.apply(members, policies), unresolved)
+	return errors.Join(r.apply(members, policies), failed)
 }
 
 // connect puts one new endpoint in force, with policy that knows it.
@@ -94,6 +102,9 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 	if m.id, err = r.resolve(ctx, pod, policies); err != nil {
 		return err
 	}
+	if err := r.vouch(ctx, []member{m}); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.joining[ep.Addr] = pod
@@ -101,6 +112,15 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 		return r.setEndpoint(m)
 	}
 	return r.apply([]member{m}, policies)
+}
+
+// vouch has the members' identities published.
+func (r *rules) vouch(ctx context.Context, members []member) error {
+	ids := make([]identity.ID, 0, len(members))
+	for _, m := range members {
+		ids = append(ids, m.id)
+	}
+	return r.attest(ctx, ids)
 }
 
 // disconnect forgets an endpoint; nothing passes to or from it any more.
@@ -182,15 +202,17 @@ func (r *rules) learn() {
 // apply compiles and puts in force, then lets endpoints take their numbers.
 // Those that have left since they were listed are passed over. r.mu is held.
 func (r *rules) apply(members []member, policies []policy.Policy) error {
-	sets := r.registry.All()
-	if !r.current(sets, policies) {
+	sets, audit := r.registry.All(), r.audit()
+	if !r.current(sets, policies) || !audit.equal(r.audited) {
 		began := time.Now()
 		compiled := policy.Compile(sets, policies)
+		compiled.Table.Audit(sets, audit.holds)
 		r.compiledIn(time.Since(began))
 		if _, err := r.kernel.SetPolicy(&compiled.Table); err != nil {
 			return err
 		}
-		r.compiled, r.sets, r.policies, r.loaded = compiled, sets, policies, true
+		r.history.add(&compiled)
+		r.compiled, r.sets, r.policies, r.audited, r.loaded = compiled, sets, policies, audit, true
 	}
 	here := map[string]bool{}
 	for _, ep := range r.endpoints() {

@@ -20,6 +20,8 @@ type status struct {
 	agent *agent
 	flows *api.FlowLog
 
+	flowTable flowTable
+
 	mu      sync.Mutex
 	pending error // why start has not ended; nil: it has
 }
@@ -93,6 +95,14 @@ func (s *status) addCounters(st *api.Status) {
 	loss, err := s.agent.datapath.EventLoss()
 	if err != nil {
 		st.Problems = append(st.Problems, err.Error())
+	}
+	unattested, err := s.agent.datapath.Unattested()
+	if err != nil {
+		st.Problems = append(st.Problems, err.Error())
+	}
+	st.Attested = api.Attested{
+		Mode:    s.agent.cfg.settings.current().attestation.String(),
+		Packets: unattested.Packets, Bytes: unattested.Bytes,
 	}
 	st.EventLoss = api.EventLoss{Suppressed: loss.Suppressed, Lost: loss.Lost}
 }

@@ -35,7 +35,7 @@ static __noinline int open_admitted(struct __sk_buff *skb, struct context *c)
 	}
 	if (flow_open(c, FLOW_ADMITTED))
 		return REASON_TRANSLATION_FAILED;
-	return send_event(skb, c, VERDICT_ADMITTED, REASON_NONE);
+	return send_event(skb, c, c->audit ? VERDICT_AUDIT : VERDICT_ADMITTED, c->audit);
 }
 
 /* Remembers a flow that this node opens and the receiving node judges. */
@@ -110,7 +110,7 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
 		if (flow->revision == c->revision && flow->src_identity == c->src_identity &&
 		    (!c->dst_identity || flow->dst_identity == c->dst_identity))
 			return REASON_NONE;
-		c->stale = 1;
+		keep_counters(c, flow);
 		c->kept_flags |= flow->flags & (FLOW_ANSWERED | FLOW_CLOSING);
 		return FLOW_NONE;
 	}
@@ -119,6 +119,9 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
 	if (flow->revision != c->revision || flow->dst_identity != c->src_identity ||
 	    (c->dst_identity && flow->src_identity != c->dst_identity)) {
 		reason = judge_again(c, flow);
+		/* A flow that this end has opened too goes on as its own. */
+		if (reason && flow->flags & FLOW_CROSSED)
+			return FLOW_NONE;
 		if (reason)
 			return reason;
 	}

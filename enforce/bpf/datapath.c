@@ -12,6 +12,7 @@ EXPORT(enum, side_flags);
 EXPORT(enum, location_kind);
 EXPORT(enum, flow_flags);
 EXPORT(enum, flow_path);
+EXPORT(enum, idle_seconds);
 EXPORT(enum, mark);
 EXPORT(enum, hook);
 EXPORT(enum, verdict);

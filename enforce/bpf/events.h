@@ -34,7 +34,8 @@ static __noinline bool drop_event_due(void)
 	return true;
 }
 
-static __noinline int send_event(struct __sk_buff *skb, struct context *c, __u32 verdict, __u32 reason)
+static __noinline int send_event(struct __sk_buff *skb, struct context *c, __u32 verdict,
+				 __u32 reason)
 {
 	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 

@@ -6,13 +6,6 @@
 #include "maps.h"
 #include "parse.h"
 
-/* Idle times after which an entry no longer speaks for a packet, in seconds. */
-#define IDLE_TCP_ESTABLISHED 86400
-#define IDLE_TCP_OTHER 60
-#define IDLE_UDP_ANSWERED 180
-#define IDLE_ICMP 30
-#define IDLE_OTHER 600
-
 static __always_inline __u64 idle_limit(__u8 protocol, __u8 flags)
 {
 	switch (protocol) {
@@ -23,7 +16,7 @@ static __always_inline __u64 idle_limit(__u8 protocol, __u8 flags)
 									 : IDLE_TCP_OTHER) *
 		       NS_PER_SECOND;
 	case IPPROTO_UDP:
-		return IDLE_UDP_ANSWERED * NS_PER_SECOND;
+		return IDLE_UDP * NS_PER_SECOND;
 	case IPPROTO_ICMP:
 		return IDLE_ICMP * NS_PER_SECOND;
 	}
@@ -80,6 +73,29 @@ static __always_inline bool opened_by_source(const struct flow *flow, bool sourc
 	return !!(flow->flags & FLOW_LOW_OPENED) == source_low;
 }
 
+/* A packet that is one of its flow's at several hooks counts at the first: at
+ * to_pod only what came through the host's own stack. What stands for several
+ * packets (segmentation offload) counts as these, but its headers once. */
+static __always_inline bool counts_here(struct context *c, __u8 path)
+{
+	return !c->counted && (c->hook != HOOK_TO_POD || path == PATH_STACK);
+}
+
+static __always_inline void flow_count(struct context *c, struct flow *flow, bool reply)
+{
+	__u64 bytes = c->payload_len + IPV4_HEADER_LEN;
+
+	if (!counts_here(c, flow->path))
+		return;
+	if (reply) {
+		__sync_fetch_and_add(&flow->packets[1], c->segments);
+		__sync_fetch_and_add(&flow->bytes[1], bytes);
+	} else {
+		__sync_fetch_and_add(&flow->packets[0], c->segments);
+		__sync_fetch_and_add(&flow->bytes[0], bytes);
+	}
+}
+
 /* Notes a packet of the flow that was let through. */
 static __always_inline void flow_touch(struct context *c, struct flow *flow, bool reply)
 {
@@ -94,6 +110,7 @@ static __always_inline void flow_touch(struct context *c, struct flow *flow, boo
 		flow->flags = flags;
 	if (now - flow->seen > NS_PER_SECOND / 10)
 		flow->seen = now;
+	flow_count(c, flow, reply);
 }
 
 /* Takes over which address the flow's client asked for. */
@@ -118,6 +135,29 @@ static __always_inline void flow_use(struct context *c, struct flow *flow, bool 
 		flow_touch(c, flow, reply);
 }
 
+/* A flow that goes on under another verdict keeps its counters. Between this
+ * and flow_open packets on other CPUs may be missed. */
+static __always_inline void keep_counters(struct context *c, struct flow *flow)
+{
+	c->stale = 1;
+	c->flow.opened = flow->opened;
+	c->flow.packets[0] = flow->packets[0];
+	c->flow.packets[1] = flow->packets[1];
+	c->flow.bytes[0] = flow->bytes[0];
+	c->flow.bytes[1] = flow->bytes[1];
+}
+
+static __always_inline void first_counters(struct context *c, struct flow *flow)
+{
+	bool counts = counts_here(c, c->path);
+
+	flow->opened = flow->seen;
+	flow->packets[0] = counts ? c->segments : 0;
+	flow->bytes[0] = counts ? c->payload_len + IPV4_HEADER_LEN : 0;
+	flow->packets[1] = 0;
+	flow->bytes[1] = 0;
+}
+
 /* Writes the packet's flow, opened by its sender. */
 static __noinline int flow_open(struct context *c, __u32 flags)
 {
@@ -128,10 +168,13 @@ static __noinline int flow_open(struct context *c, __u32 flags)
 	flow->prefix = c->prefix;
 	flow->nat_addr = c->nat_addr;
 	flow->nat_port = c->nat_port;
-	flow->flags = flags | c->kept_flags | (low ? FLOW_LOW_OPENED : 0) | (c->translated ? FLOW_TRANSLATED : 0);
+	flow->flags = flags | c->kept_flags | (low ? FLOW_LOW_OPENED : 0) |
+		      (c->translated ? FLOW_TRANSLATED : 0);
 	flow->path = c->path;
 	flow->revision = c->revision;
 	flow->src_identity = c->src_identity;
 	flow->dst_identity = c->dst_identity;
+	if (!c->stale)
+		first_counters(c, flow);
 	return bpf_map_update_elem(&flows, &c->key, flow, BPF_ANY);
 }

@@ -17,9 +17,12 @@ static __always_inline bool to_itself(struct context *c)
 static __noinline int from_gateway(struct __sk_buff *skb, struct context *c)
 {
 	struct rewrite r = {
-		.from_addr = GATEWAY, .to_addr = addr_v4(&c->src),
-		.from_port = c->dst_port, .to_port = c->dst_port,
-		.addr_offset = offsetof(struct ipv4, dst), .port_offset = 2,
+		.from_addr = GATEWAY,
+		.to_addr = addr_v4(&c->src),
+		.from_port = c->dst_port,
+		.to_port = c->dst_port,
+		.addr_offset = offsetof(struct ipv4, dst),
+		.port_offset = 2,
 	};
 
 	if (addr_v4(&c->dst) != GATEWAY)
@@ -34,9 +37,12 @@ static __noinline int from_gateway(struct __sk_buff *skb, struct context *c)
 static __noinline int hide_own_address(struct __sk_buff *skb, struct context *c)
 {
 	struct rewrite r = {
-		.from_addr = addr_v4(&c->src), .to_addr = GATEWAY,
-		.from_port = c->src_port, .to_port = c->src_port,
-		.addr_offset = offsetof(struct ipv4, src), .port_offset = 0,
+		.from_addr = addr_v4(&c->src),
+		.to_addr = GATEWAY,
+		.from_port = c->src_port,
+		.to_port = c->src_port,
+		.addr_offset = offsetof(struct ipv4, src),
+		.port_offset = 0,
 	};
 
 	if (!to_itself(c) || c->reply)

@@ -7,9 +7,9 @@
 #include "types.h"
 
 /* Set at load. */
-const volatile __be64 own_prefix;      /* this node's tunnel /64 */
-const volatile __u32 overlay_ifindex;  /* the WireGuard device */
-const volatile __u32 overlay_l2_len;   /* 0; 14 under Program.Run, which adds Ethernet */
+const volatile __be64 own_prefix;     /* this node's tunnel /64 */
+const volatile __u32 overlay_ifindex; /* the WireGuard device */
+const volatile __u32 overlay_l2_len;  /* 0; 14 under Program.Run, which adds Ethernet */
 
 #define PINNED __uint(pinning, LIBBPF_PIN_BY_NAME)
 

@@ -318,13 +318,13 @@ static __noinline int parse_ipv4(struct __sk_buff *skb, struct context *c)
 	struct ipv4 ip;
 	__u32 header_len, total_len;
 
+	c->segments = skb->gso_segs ? skb->gso_segs : 1;
 	if (bpf_skb_load_bytes(skb, c->l3, &ip, sizeof(ip)))
 		return REASON_MALFORMED;
 	header_len = (ip.version_words & 0xf) * 4;
 	total_len = bpf_ntohs(ip.total_len);
-	if (ip.version_words >> 4 != 4 || header_len < IPV4_HEADER_LEN ||
-	    total_len < header_len || c->l3 + total_len > skb->len ||
-	    bpf_ntohs(ip.fragment) & IPV4_RESERVED_FLAG)
+	if (ip.version_words >> 4 != 4 || header_len < IPV4_HEADER_LEN || total_len < header_len ||
+	    c->l3 + total_len > skb->len || bpf_ntohs(ip.fragment) & IPV4_RESERVED_FLAG)
 		return REASON_MALFORMED;
 	if (protocol_refused(ip.protocol))
 		return REASON_UNSUPPORTED_PROTOCOL;

@@ -97,6 +97,16 @@ static __always_inline struct side *side_of(__u32 identity, __u32 revision)
 	return bpf_map_lookup_elem(&identities, &key);
 }
 
+/* Is what the subject's policies deny only noted? The first reason is kept. */
+static __always_inline bool audited(struct context *c, struct side *subject, __u8 reason)
+{
+	if (!(subject->flags & SIDE_AUDIT))
+		return false;
+	if (!c->audit)
+		c->audit = reason;
+	return true;
+}
+
 /* Egress of the source and ingress of the destination, both under
  * c->revision. Needs src_identity and dst_identity. */
 static __noinline int judge(struct context *c)
@@ -112,12 +122,14 @@ static __noinline int judge(struct context *c)
 	if (addr_equal(&c->src, &c->dst))
 		return REASON_NONE; /* a pod may always reach itself */
 	if (src->egress && !class_admits(c, src->egress, dst->class) &&
-	    !(src->flags & SIDE_EGRESS_CIDRS && block_admits(c, src->egress, &c->dst)))
+	    !(src->flags & SIDE_EGRESS_CIDRS && block_admits(c, src->egress, &c->dst)) &&
+	    !audited(c, src, REASON_POLICY_EGRESS))
 		return REASON_POLICY_EGRESS;
 	if (c->src_identity == IDENTITY_HOST)
 		return REASON_NONE; /* the local node reaches its pods: probes */
 	if (dst->ingress && !class_admits(c, dst->ingress, src->class) &&
-	    !(dst->flags & SIDE_INGRESS_CIDRS && block_admits(c, dst->ingress, &c->src)))
+	    !(dst->flags & SIDE_INGRESS_CIDRS && block_admits(c, dst->ingress, &c->src)) &&
+	    !audited(c, dst, REASON_POLICY_INGRESS))
 		return REASON_POLICY_INGRESS;
 	return REASON_NONE;
 }

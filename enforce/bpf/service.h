@@ -58,9 +58,12 @@ static __noinline int translate_destination(struct __sk_buff *skb, struct contex
 					    const struct addr *addr, __be16 port)
 {
 	struct rewrite r = {
-		.from_addr = addr_v4(&c->dst), .to_addr = addr_v4(addr),
-		.from_port = c->dst_port, .to_port = port,
-		.addr_offset = offsetof(struct ipv4, dst), .port_offset = 2,
+		.from_addr = addr_v4(&c->dst),
+		.to_addr = addr_v4(addr),
+		.from_port = c->dst_port,
+		.to_port = port,
+		.addr_offset = offsetof(struct ipv4, dst),
+		.port_offset = 2,
 	};
 
 	c->nat_addr = c->dst;
@@ -92,9 +95,12 @@ static __noinline int untranslate_quoted(struct __sk_buff *skb, struct context *
 static __noinline int untranslate_source(struct __sk_buff *skb, struct context *c)
 {
 	struct rewrite r = {
-		.from_addr = addr_v4(&c->src), .to_addr = addr_v4(&c->nat_addr),
-		.from_port = c->src_port, .to_port = c->nat_port,
-		.addr_offset = offsetof(struct ipv4, src), .port_offset = 0,
+		.from_addr = addr_v4(&c->src),
+		.to_addr = addr_v4(&c->nat_addr),
+		.from_port = c->src_port,
+		.to_port = c->nat_port,
+		.addr_offset = offsetof(struct ipv4, src),
+		.port_offset = 0,
 	};
 
 	if (!c->to_client)
@@ -109,8 +115,9 @@ static __always_inline bool is_host(const struct addr *a)
 	return l && (l->kind == LOCATION_LOCAL_HOST || l->kind == LOCATION_REMOTE_HOST);
 }
 
-/* The service that answers at the packet's destination; fills in its key. */
-static __noinline struct service *service_of(struct context *c, struct service_key *key)
+/* The service that answers at the packet's destination; fills in its key. A
+ * copy, as the map's entry may be used again for another service. */
+static __noinline bool service_of(struct context *c, struct service_key *key, struct service *to)
 {
 	struct service *service;
 
@@ -118,11 +125,14 @@ static __noinline struct service *service_of(struct context *c, struct service_k
 	key->port = c->dst_port;
 	key->protocol = c->protocol;
 	service = bpf_map_lookup_elem(&services, key);
-	if (service)
-		return service;
-	__builtin_memset(&key->addr, 0, sizeof(key->addr));
-	service = bpf_map_lookup_elem(&services, key);
-	return service && is_host(&c->dst) ? service : NULL;
+	if (!service && is_host(&c->dst)) {
+		__builtin_memset(&key->addr, 0, sizeof(key->addr));
+		service = bpf_map_lookup_elem(&services, key);
+	}
+	if (!service)
+		return false;
+	*to = *service;
+	return true;
 }
 
 static __noinline struct backend *backend_at(__u64 set, __u32 slot)
@@ -188,7 +198,8 @@ static __noinline struct backend *backend_of(struct context *c, struct service *
 					     struct service_key *key)
 {
 	struct affinity_key client = { .client = c->src, .service = *key };
-	struct affinity entry = { .seen = bpf_ktime_get_coarse_ns(), .backends = service->backends };
+	struct affinity entry = { .seen = bpf_ktime_get_coarse_ns(),
+				  .backends = service->backends };
 	struct backend *backend = NULL;
 
 	if (service->affinity)
@@ -232,21 +243,21 @@ static __always_inline bool choice_holds(struct context *c, struct flow *flow)
 static __noinline int choose_backend(struct __sk_buff *skb, struct context *c, struct flow *flow)
 {
 	struct service_key key = {};
-	struct service *service = service_of(c, &key);
+	struct service service = {};
 	struct backend *backend;
 	struct addr addr;
 	__be16 port;
 
 	/* One without backends goes to the host stack, where kube-proxy
 	 * refuses it. */
-	if (!service || !service->count)
+	if (!service_of(c, &key, &service) || !service.count)
 		return REASON_NONE;
 	if (flow && flow->flags & FLOW_SERVICE && !(flow->flags & FLOW_CLOSING) &&
-	    has_backend(service, &flow->nat_addr, flow->nat_port)) {
+	    has_backend(&service, &flow->nat_addr, flow->nat_port)) {
 		addr = flow->nat_addr;
 		port = flow->nat_port;
 	} else {
-		backend = backend_of(c, service, &key);
+		backend = backend_of(c, &service, &key);
 		if (!backend)
 			return REASON_NONE;
 		addr = backend->addr;

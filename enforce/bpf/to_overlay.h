@@ -15,6 +15,7 @@ static __always_inline int stack_sender(struct __sk_buff *skb, struct context *c
 
 	if (ep) {
 		c->src_identity = ep->identity;
+		c->counted = 1;
 		return skb->ingress_ifindex == ep->ifindex ? REASON_NONE : REASON_SPOOFED_ADDRESS;
 	}
 	l = locate(&c->src);

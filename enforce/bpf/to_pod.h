@@ -31,8 +31,8 @@ static __noinline int tunnel_sender(struct __sk_buff *skb, struct context *c, st
 }
 
 /* Who sends? A packet's arrival decides what its address may claim. */
-static __noinline int delivered_sender(struct __sk_buff *skb, struct context *c,
-				       struct flow *flow, bool low)
+static __noinline int delivered_sender(struct __sk_buff *skb, struct context *c, struct flow *flow,
+				       bool low)
 {
 	struct endpoint *ep;
 	struct location *l;

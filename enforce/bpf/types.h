@@ -57,6 +57,7 @@ struct location {
 enum side_flags {
 	SIDE_INGRESS_CIDRS = 1,
 	SIDE_EGRESS_CIDRS = 2,
+	SIDE_AUDIT = 4, /* what its policies deny is admitted, and told */
 };
 
 /* Both sides of a policy change have rows of their own: revision & 1 picks the
@@ -159,6 +160,15 @@ enum flow_flags {
 			      * FLOW_TRANSLATED is then about this node's end */
 };
 
+/* Idle times after which an entry no longer speaks for a packet, in seconds. */
+enum idle_seconds {
+	IDLE_TCP_ESTABLISHED = 86400,
+	IDLE_TCP_OTHER = 60,
+	IDLE_UDP = 180,
+	IDLE_ICMP = 30,
+	IDLE_OTHER = 600,
+};
+
 /* How the far end is reached from this node. */
 enum flow_path {
 	PATH_NONE = 0,
@@ -172,11 +182,14 @@ struct flow {
 	__be64 prefix; /* far node's tunnel /64 when path is PATH_TUNNEL */
 	struct addr nat_addr;
 	__be16 nat_port;
-	__u8 flags; /* flow_flags */
-	__u8 path;  /* flow_path */
-	__u32 revision; /* under which it was last judged */
+	__u8 flags;         /* flow_flags */
+	__u8 path;          /* flow_path */
+	__u32 revision;     /* under which it was last judged */
 	__u32 src_identity; /* initiator's */
 	__u32 dst_identity; /* responder's, 0 if only the receiver knows */
+	__u64 opened;       /* coarse monotonic ns of the first packet */
+	__u64 packets[2];   /* by the initiator, by the responder */
+	__u64 bytes[2];     /* of these, with their IP headers */
 };
 
 /* What later fragments of a datagram lack. */
@@ -244,7 +257,7 @@ struct attested_key {
 
 /* What becomes of a packet whose identity its node has not published. */
 enum attestation {
-	ATTESTATION_AUDIT = 0,	 /* judged as any other, and counted */
+	ATTESTATION_AUDIT = 0,   /* judged as any other, and counted */
 	ATTESTATION_ENFORCE = 1, /* dropped */
 };
 
@@ -274,6 +287,7 @@ enum verdict {
 	VERDICT_ADMITTED = 1,
 	VERDICT_DROPPED = 2,
 	VERDICT_FORWARDED = 3, /* into the tunnel: the receiver judges */
+	VERDICT_AUDIT = 4,     /* admitted, although policy denies it: reason tells */
 };
 
 /* Packet marks. They leave kube-proxy's bits 0x4000 and 0x8000 alone. */
@@ -298,7 +312,7 @@ struct event {
 	__u8 reply;
 	__u32 src_identity, dst_identity;
 	__u32 revision;
-	__u32 length; /* bytes of the packet */
+	__u32 length;    /* bytes of the packet */
 	__u8 unattested; /* its node has not published the source's identity */
 	__u8 pad[3];
 };
@@ -319,13 +333,13 @@ struct context {
 	__u8 protocol;
 	__u8 tcp_flags;
 	__u8 hook;
-	__u8 reply;  /* travels against the flow's opening direction */
-	__u8 opening; /* TCP SYN without ACK */
-	__u8 related; /* ICMP error: the ports and quoted_* are the quoted flow's */
+	__u8 reply;    /* travels against the flow's opening direction */
+	__u8 opening;  /* TCP SYN without ACK */
+	__u8 related;  /* ICMP error: the ports and quoted_* are the quoted flow's */
 	__u8 fragment; /* fragment_kind */
 	__u8 has_ports;
-	__u32 l3;        /* offset of the IP header in the packet */
-	__u32 l4;        /* offset of what follows IP headers */
+	__u32 l3; /* offset of the IP header in the packet */
+	__u32 l4; /* offset of what follows IP headers */
 	__u32 src_identity, dst_identity;
 	__u32 revision;
 	__u32 path; /* flow_path */
@@ -338,14 +352,16 @@ struct context {
 	__u32 fragment_id;    /* IPv4 identification, host order */
 	__u8 traffic_class, ttl, header_words, tagged_reply;
 	__u32 payload_len; /* bytes after the IP headers (not options) */
+	__u32 segments;    /* packets on the wire that it stands for */
 	struct flow_key key;
 	struct addr quoted_src, quoted_dst;
 	__u8 quoted_protocol, quoted_words;
-	__u8 kept_flags; /* of the flow that the packet opens anew */
-	__u8 stale;      /* a flow of its sender exists, but must be judged anew */
-	__u8 to_client;  /* the receiver is who asked for nat_addr:nat_port */
-	__u8 unattested; /* the sending node has not published src_identity */
-	__u8 pad[2];
+	__u8 kept_flags;  /* of the flow that the packet opens anew */
+	__u8 stale;       /* a flow of its sender exists, but must be judged anew */
+	__u8 to_client;   /* the receiver is who asked for nat_addr:nat_port */
+	__u8 counted;     /* an earlier hook has counted the packet */
+	__u8 audit;       /* reason for which policy would have dropped it */
+	__u8 unattested;  /* the sending node has not published src_identity */
 	struct flow flow; /* scratch of the flow table's writer */
 };
 
@@ -361,7 +377,7 @@ _Static_assert(sizeof(struct chunk_key) == 16, "chunk_key");
 _Static_assert(sizeof(struct name_key) == 24, "name_key");
 _Static_assert(sizeof(struct pod_port_key) == 24, "pod_port_key");
 _Static_assert(sizeof(struct flow_key) == 40, "flow_key");
-_Static_assert(sizeof(struct flow) == 48, "flow");
+_Static_assert(sizeof(struct flow) == 88, "flow");
 _Static_assert(sizeof(struct fragment_key) == 40, "fragment_key");
 _Static_assert(sizeof(struct service_key) == 24, "service_key");
 _Static_assert(sizeof(struct service) == 16, "service");

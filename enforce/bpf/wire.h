@@ -114,12 +114,14 @@ static __always_inline int tag_fragment(struct __sk_buff *skb, struct context *c
 {
 	struct fragment_header header = {
 		.next_header = c->protocol,
-		.offset_more = bpf_htons((c->fragment_field & IPV4_OFFSET_MASK) << 3 |
-					 (c->fragment_field & IPV4_MORE_FRAGMENTS ? IPV6_MORE_FRAGMENTS : 0)),
+		.offset_more = bpf_htons(
+			(c->fragment_field & IPV4_OFFSET_MASK) << 3 |
+			(c->fragment_field & IPV4_MORE_FRAGMENTS ? IPV6_MORE_FRAGMENTS : 0)),
 		.id = bpf_htonl(c->fragment_id),
 	};
 
-	if (bpf_skb_adjust_room(skb, FRAGMENT_HEADER_LEN, BPF_ADJ_ROOM_NET, BPF_F_ADJ_ROOM_FIXED_GSO))
+	if (bpf_skb_adjust_room(skb, FRAGMENT_HEADER_LEN, BPF_ADJ_ROOM_NET,
+				BPF_F_ADJ_ROOM_FIXED_GSO))
 		return REASON_TRANSLATION_FAILED;
 	if (bpf_skb_store_bytes(skb, c->l3 + IPV6_HEADER_LEN, &header, sizeof(header), 0))
 		return REASON_TRANSLATION_FAILED;
@@ -159,8 +161,8 @@ static __always_inline int parse_fragment_header(struct __sk_buff *skb, struct c
 	if (header.reserved || offset_more & 6 || bpf_ntohl(header.id) > 0xffff ||
 	    header.next_header == FRAGMENT_HEADER)
 		return REASON_MALFORMED;
-	c->fragment_field = offset_more >> 3 |
-			    (offset_more & IPV6_MORE_FRAGMENTS ? IPV4_MORE_FRAGMENTS : 0);
+	c->fragment_field =
+		offset_more >> 3 | (offset_more & IPV6_MORE_FRAGMENTS ? IPV4_MORE_FRAGMENTS : 0);
 	c->fragment_id = bpf_ntohl(header.id);
 	c->protocol = header.next_header;
 	c->l4 += FRAGMENT_HEADER_LEN;
@@ -197,6 +199,7 @@ static __noinline int parse_tagged(struct __sk_buff *skb, struct context *c)
 	__u32 first;
 	int reason;
 
+	c->segments = skb->gso_segs ? skb->gso_segs : 1;
 	if (bpf_skb_load_bytes(skb, c->l3, &ip, sizeof(ip)))
 		return REASON_MALFORMED;
 	first = bpf_ntohl(ip.version_class);

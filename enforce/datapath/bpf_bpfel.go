@@ -105,7 +105,7 @@ type bpfContext struct {
 	HeaderWords    uint8
 	TaggedReply    uint8
 	PayloadLen     uint32
-	_              [4]byte
+	Segments       uint32
 	Key            bpfFlowKey
 	QuotedSrc      bpfAddr
 	QuotedDst      bpfAddr
@@ -114,8 +114,9 @@ type bpfContext struct {
 	KeptFlags      uint8
 	Stale          uint8
 	ToClient       uint8
+	Counted        uint8
+	Audit          uint8
 	Unattested     uint8
-	Pad            [2]uint8
 	Flow           bpfFlow
 }
 
@@ -182,6 +183,9 @@ type bpfFlow struct {
 	Revision    uint32
 	SrcIdentity uint32
 	DstIdentity uint32
+	Opened      uint64
+	Packets     [2]uint64
+	Bytes       [2]uint64
 }
 
 type bpfFlowFlags uint32
@@ -246,6 +250,16 @@ type bpfIdentityKey struct {
 	Identity uint32
 	Side     uint32
 }
+
+type bpfIdleSeconds uint32
+
+const (
+	bpfIdleSecondsIDLE_TCP_ESTABLISHED bpfIdleSeconds = 86400
+	bpfIdleSecondsIDLE_TCP_OTHER       bpfIdleSeconds = 60
+	bpfIdleSecondsIDLE_UDP             bpfIdleSeconds = 180
+	bpfIdleSecondsIDLE_ICMP            bpfIdleSeconds = 30
+	bpfIdleSecondsIDLE_OTHER           bpfIdleSeconds = 600
+)
 
 type bpfLocation struct {
 	_      structs.HostLayout
@@ -385,6 +399,7 @@ type bpfSideFlags uint32
 const (
 	bpfSideFlagsSIDE_INGRESS_CIDRS bpfSideFlags = 1
 	bpfSideFlagsSIDE_EGRESS_CIDRS  bpfSideFlags = 2
+	bpfSideFlagsSIDE_AUDIT         bpfSideFlags = 4
 )
 
 type bpfState struct {
@@ -406,6 +421,7 @@ const (
 	bpfVerdictVERDICT_ADMITTED  bpfVerdict = 1
 	bpfVerdictVERDICT_DROPPED   bpfVerdict = 2
 	bpfVerdictVERDICT_FORWARDED bpfVerdict = 3
+	bpfVerdictVERDICT_AUDIT     bpfVerdict = 4
 )
 
 // Names of all BPF objects in the ELF.
@@ -444,6 +460,7 @@ const (
 	bpfVarExportFlowFlags     = "export_flow_flags"
 	bpfVarExportFlowPath      = "export_flow_path"
 	bpfVarExportHook          = "export_hook"
+	bpfVarExportIdleSeconds   = "export_idle_seconds"
 	bpfVarExportLocationKind  = "export_location_kind"
 	bpfVarExportMark          = "export_mark"
 	bpfVarExportReason        = "export_reason"
@@ -540,6 +557,7 @@ type bpfVariableSpecs struct {
 	ExportFlowFlags     *ebpf.VariableSpec `ebpf:"export_flow_flags"`
 	ExportFlowPath      *ebpf.VariableSpec `ebpf:"export_flow_path"`
 	ExportHook          *ebpf.VariableSpec `ebpf:"export_hook"`
+	ExportIdleSeconds   *ebpf.VariableSpec `ebpf:"export_idle_seconds"`
 	ExportLocationKind  *ebpf.VariableSpec `ebpf:"export_location_kind"`
 	ExportMark          *ebpf.VariableSpec `ebpf:"export_mark"`
 	ExportReason        *ebpf.VariableSpec `ebpf:"export_reason"`
@@ -631,6 +649,7 @@ type bpfVariables struct {
 	ExportFlowFlags     *ebpf.Variable `ebpf:"export_flow_flags"`
 	ExportFlowPath      *ebpf.Variable `ebpf:"export_flow_path"`
 	ExportHook          *ebpf.Variable `ebpf:"export_hook"`
+	ExportIdleSeconds   *ebpf.Variable `ebpf:"export_idle_seconds"`
 	ExportLocationKind  *ebpf.Variable `ebpf:"export_location_kind"`
 	ExportMark          *ebpf.Variable `ebpf:"export_mark"`
 	ExportReason        *ebpf.Variable `ebpf:"export_reason"`

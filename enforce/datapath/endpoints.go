@@ -88,6 +88,22 @@ func (d *Datapath) Endpoints() map[netip.Addr]Endpoint {
 	return list
 }
 
+// PortNames gives the names that a pod of this node gives to one of its ports.
+func (d *Datapath) PortNames(at netip.AddrPort, protocol policy.Protocol) []policy.NameID {
+	key := bpfPodPortKey{Addr: toAddr(at.Addr()), Port: toPort(at.Port()), Protocol: uint8(protocol)}
+	var value bpfPodPortNames
+	if err := d.objs.PodPorts.Lookup(key, &value); err != nil {
+		return nil // as the programs see it, whatever the reason
+	}
+	var names []policy.NameID
+	for _, name := range value.Names {
+		if name != 0 {
+			names = append(names, policy.NameID(name))
+		}
+	}
+	return names
+}
+
 func (d *Datapath) setPodPorts(addr netip.Addr, ports map[bpfPodPortKey]bpfPodPortNames) error {
 	if err := d.podPorts.add(ports); err != nil {
 		return err

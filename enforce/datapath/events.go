@@ -23,6 +23,7 @@ const (
 	Admitted  = Verdict(bpfVerdictVERDICT_ADMITTED)
 	Dropped   = Verdict(bpfVerdictVERDICT_DROPPED)
 	Forwarded = Verdict(bpfVerdictVERDICT_FORWARDED) // the receiving node judges
+	Audited   = Verdict(bpfVerdictVERDICT_AUDIT)     // admitted, although policy denies it
 )
 
 // String is the verdict's name.
@@ -34,9 +35,19 @@ func (v Verdict) String() string {
 		return "dropped"
 	case Forwarded:
 		return "forwarded"
+	case Audited:
+		return "audit"
 	}
 	return fmt.Sprintf("verdict-%d", uint8(v))
 }
+
+// Where a packet can be judged.
+const (
+	FromPod     = Hook(bpfHookHOOK_FROM_POD)
+	ToOverlay   = Hook(bpfHookHOOK_TO_OVERLAY)
+	FromOverlay = Hook(bpfHookHOOK_FROM_OVERLAY)
+	ToPod       = Hook(bpfHookHOOK_TO_POD)
+)
 
 // Hook is where a packet was judged.
 type Hook uint8

@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"github.com/signet-cni/signet/identity"
@@ -104,7 +105,7 @@ func TestRejudgement(t *testing.T) {
 	}
 	tell(t, []story{
 		{"revoked: the opener's packet", append(opened,
-			step{shut, ""}, step{far(idFar, farAck), "policy-ingress"}, step{pod(podA(), ownAck), "tunnel"})},
+			step{shut, ""}, step{far(idFar, farAck), "policy-ingress"}, step{pod(podA(), ownAck), "policy-ingress"})},
 		{"revoked: the answer", append(opened,
 			step{shut, ""}, step{pod(podA(), ownAck), "policy-ingress"}, step{far(idFar, farAck), "policy-ingress"})},
 		{"revoked by egress of the far pod", append(opened,
@@ -117,9 +118,12 @@ func TestRejudgement(t *testing.T) {
 			step{loads(ingress(egress(openTable(), idA), idA, idFar)), ""}, step{far(idFar, farAck), "pod"},
 			step{pod(podA(), ownAck), "tunnel-reply"})},
 		{"undisturbed: opened here, though the policy now forbids the far pod to open", []step{
-			{pod(podA(), syn), "tunnel"}, {farReply(idFar, synAck), "pod"},
+			{pod(podA(), syn), "tunnel"},
+			{farReply(idFar, synAck), "pod"},
 			{shut, ""},
-			{farReply(idFar, backAck), "pod"}, {pod(podA(), ack), "tunnel"}, {farReply(idFar, backAck), "pod"},
+			{farReply(idFar, backAck), "pod"},
+			{pod(podA(), ack), "tunnel"},
+			{farReply(idFar, backAck), "pod"},
 		}},
 		{"source's labels", append(opened,
 			step{loads(ingress(openTable(), idA, idFar)), ""}, step{far(idFar, farAck), "pod"},
@@ -194,14 +198,16 @@ func TestDirection(t *testing.T) {
 			{far(idOther, farSyn), "policy-ingress"},
 		}},
 		{"evicted, opened by the far pod", []step{
-			{far(idFar, farSyn), "pod"}, {forgets, ""},
+			{far(idFar, farSyn), "pod"},
+			{forgets, ""},
 			{pod(podA(), ownAck), "tunnel"},
 			{far(idFar, farAck), "pod"},
 			{pod(podA(), ownAck), "tunnel-reply"},
 		}},
 		{"evicted, opened here", []step{
 			{loads(ingress(openTable(), idA)), ""},
-			{pod(podA(), syn), "tunnel"}, {forgets, ""},
+			{pod(podA(), syn), "tunnel"},
+			{forgets, ""},
 			{farReply(idFar, synAck), "reply-without-flow"},
 			{pod(podA(), ack), "tunnel"},
 			{farReply(idFar, backAck), "pod"},
@@ -215,7 +221,8 @@ func TestDirection(t *testing.T) {
 			{farReply(idFar, udp(addrFar+":53", addrA+":4000")), "reply-without-flow"},
 		}},
 		{"idle TCP, answered and closing", []step{
-			{pod(podA(), syn), "tunnel"}, {farReply(idFar, synAck), "pod"},
+			{pod(podA(), syn), "tunnel"},
+			{farReply(idFar, synAck), "pod"},
 			{idles(80000), ""},
 			{farReply(idFar, backAck), "pod"},
 			{farReply(idFar, tcp(addrFar+":80", addrA+":4000", "FA")), "pod"},
@@ -273,6 +280,16 @@ func TestCrossingOpens(t *testing.T) {
 				there = near.fromPod(podA(), kind.on.bytes())
 				back = away.fromPod(farPod, kind.onBack.bytes())
 			}
+			// The far pod's right to open goes; what A has opened goes on.
+			near.setPolicy(ingress(openTable(), idA))
+			there = near.fromPod(podA(), kind.on.bytes())
+			if b := away.fromOverlay(there.packet()); there.String() != "tunnel" || b.String() != "pod" {
+				t.Fatalf("after one direction was revoked: %s here, %s there", there, b)
+			}
+			back = away.fromPod(farPod, kind.onBack.bytes())
+			if a := near.fromOverlay(back.packet()); a.String() != "pod" {
+				t.Fatalf("the answer: %s, then %s", back, a)
+			}
 		})
 	}
 }
@@ -319,7 +336,7 @@ func TestHostsAndWorld(t *testing.T) {
 			{host("", tcp(ownHost+":10250", addrFar+":4000", "SA")), "tunnel-reply"},
 			{loads(egress(openTable(), idFar)), ""},
 			{far(idFar, tcp(addrFar+":4000", ownHost+":10250", "A")), "policy-egress"},
-			{host("", tcp(ownHost+":10250", addrFar+":4000", "A")), "tunnel"},
+			{host("", tcp(ownHost+":10250", addrFar+":4000", "A")), "policy-egress"},
 		}},
 		{"this node and a far pod", []step{
 			{host("", tcp(ownHost+":4000", addrFar+":80", "S")), "tunnel"},
@@ -330,5 +347,23 @@ func TestHostsAndWorld(t *testing.T) {
 			{host("", tcp(ownHost+":4000", farHost+":80", "S")), "tunnel"},
 			{farReply(identity.Host, tcp(farHost+":80", ownHost+":4000", "SA")), "stack"},
 		}},
+	})
+}
+
+// A full flow table forgets the oldest, and takes new flows all the same.
+func TestFullFlowTable(t *testing.T) {
+	n := newNode(t)
+	size := int(n.objs.Flows.MaxEntries())
+	keys, values := make([]bpfFlowKey, size), make([]bpfFlow, size)
+	for i := range keys {
+		binary.NativeEndian.PutUint64(keys[i].Low.Bytes[:], uint64(i)+1)
+	}
+	_, err := n.objs.Flows.BatchUpdate(keys, values, nil)
+	must(t, err)
+	n.play(t, []step{
+		{pod(podA(), syn), "tunnel"},
+		{farReply(idFar, synAck), "pod"},
+		{far(idFar, farSyn), "pod"},
+		{pod(podA(), ownSynAck), "tunnel-reply"},
 	})
 }

@@ -88,8 +88,6 @@ func (p ipv4) with(edit func(*layers.IPv4)) ipv4 {
 	return p
 }
 
-func (p ipv4) noDF() ipv4 { return p.with(func(h *layers.IPv4) { h.Flags = 0 }) }
-
 func (p ipv4) carrying(payload []byte) ipv4 {
 	p.payload = payload
 	return p

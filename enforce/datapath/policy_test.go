@@ -44,7 +44,8 @@ func TestRows(t *testing.T) {
 	}
 	named := podA()
 	named.Ports = []NamedPort{
-		{Name: "web", Protocol: policy.TCP, Port: 80}, {Name: "also", Protocol: policy.TCP, Port: 80},
+		{Name: "web", Protocol: policy.TCP, Port: 80},
+		{Name: "also", Protocol: policy.TCP, Port: 80},
 		{Name: "web", Protocol: policy.UDP, Port: 81},
 	}
 	isNamed := func(n *node) string {

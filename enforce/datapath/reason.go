@@ -5,6 +5,12 @@ import "fmt"
 // Reason is why a packet was dropped; numbers are never reused.
 type Reason uint8
 
+// The reasons of drops by policy.
+const (
+	PolicyEgress  = Reason(bpfReasonREASON_POLICY_EGRESS)
+	PolicyIngress = Reason(bpfReasonREASON_POLICY_INGRESS)
+)
+
 // reasons gives each reason's name, as metrics and flows show it, and what it
 // means.
 var reasons = [...]struct{ name, text string }{

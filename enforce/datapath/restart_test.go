@@ -259,8 +259,10 @@ func TestEndpoints(t *testing.T) {
 	n := newNode(t)
 	ep := endpoint("10.244.1.20", "podB", idB, 20)
 	ep.Ports = []NamedPort{
-		{Name: "a", Protocol: policy.TCP, Port: 80}, {Name: "b", Protocol: policy.TCP, Port: 80},
-		{Name: "c", Protocol: policy.TCP, Port: 80}, {Name: "d", Protocol: policy.TCP, Port: 80},
+		{Name: "a", Protocol: policy.TCP, Port: 80},
+		{Name: "b", Protocol: policy.TCP, Port: 80},
+		{Name: "c", Protocol: policy.TCP, Port: 80},
+		{Name: "d", Protocol: policy.TCP, Port: 80},
 	}
 	must(t, n.SetEndpoint(ep))
 	must(t, n.SetEndpoint(ep))

@@ -91,13 +91,12 @@ func (p ipv4) zeroChecksum() ipv4 {
 	return p.raw(func(raw []byte) { raw[26], raw[27] = 0, 0 })
 }
 
+const pod4000 = addrA + ":4000"
+
+var toVIP = tcp(pod4000, vip+":80", "S")
+
 func TestServices(t *testing.T) {
-	a, b, pod4000 := podA(), podB(), addrA+":4000"
-	toVIP := tcp(pod4000, vip+":80", "S")
-	gateway := "169.254.7.1"
-	nodePort := on(policy.TCP, backendB)
-	nodePort.Frontends = []service.Frontend{{Port: 30080, Protocol: policy.TCP}}
-	backendA := netip.MustParseAddrPort(addrA + ":8080")
+	a, b := podA(), podB()
 	tell(t, []story{
 		{"TCP, local backend", []step{
 			{serves(on(policy.TCP, backendB)), ""},
@@ -149,6 +148,16 @@ func TestServices(t *testing.T) {
 			{loads(ingress(egress(openTable(), idA, idB), idB, idA)), ""},
 			{pod(a, toVIP), "pod"},
 		}},
+	})
+}
+
+func TestSpecialServices(t *testing.T) {
+	a, b := podA(), podB()
+	gateway := "169.254.7.1" // of every pod
+	nodePort := on(policy.TCP, backendB)
+	nodePort.Frontends = []service.Frontend{{Port: 30080, Protocol: policy.TCP}}
+	backendA := netip.MustParseAddrPort(addrA + ":8080")
+	tell(t, []story{
 		{"NodePort at every node's address, and no other", []step{
 			{serves(nodePort), ""},
 			{podSees(a, tcp(pod4000, ownHost+":30080", "S")), "pod " + pod4000 + ">" + addrB + ":8080"},

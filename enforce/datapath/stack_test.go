@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -9,8 +10,6 @@ import (
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/enforce/service"
 	"github.com/signet-cni/signet/identity"
-
-	"net/netip"
 )
 
 // events reads what is in the ring.

@@ -49,7 +49,9 @@ func (d *Datapath) mirrored() []Usage {
 	}
 }
 
-func (t *table[K, V]) usage(name string) Usage { return Usage{name, len(t.known), int(t.m.MaxEntries())} }
+func (t *table[K, V]) usage(name string) Usage {
+	return Usage{name, len(t.known), int(t.m.MaxEntries())}
+}
 
 // batch is how many entries one system call reads.
 const batch = 1024

@@ -23,6 +23,9 @@ type Event struct {
 	SrcIdentity        identity.ID
 	DstIdentity        identity.ID
 	Bytes              uint32
+	Policies           []PolicyPart
+	Ended              *Ended
+	Unattested         bool
 }
 
 // Names tells what numbers and addresses stand for, as far as a node knows.
@@ -33,17 +36,24 @@ type Names struct {
 	Set func(identity.ID) (identity.Set, bool)
 	// Pod gives this node's pod that has an address.
 	Pod func(netip.Addr) (Endpoint, bool)
+	// Service gives the namespace/name of what answers at an address, "" if
+	// that is not known.
+	Service func(protocol uint8, at netip.AddrPort) string
 }
 
 // Enrich makes a Flow of an event.
 func (n Names) Enrich(e Event) Flow {
-	return Flow{
+	flow := Flow{
 		Time: e.Time, Node: n.Node, Hook: e.Hook, Verdict: e.Verdict,
 		Reason: e.Reason, ReasonText: e.ReasonText, Revision: e.Revision,
 		Protocol: protocolName(e.Protocol), TCPFlags: flagNames(e.TCPFlags),
 		Src: n.end(e.Src, e.SrcIdentity), Dst: n.end(e.Dst, n.destination(e)),
-		Service: e.Service, Reply: e.Reply, Bytes: e.Bytes,
+		Service: e.Service, Reply: e.Reply, Bytes: e.Bytes, Policies: e.Policies, Ended: e.Ended, Unattested: e.Unattested,
 	}
+	if e.Service.IsValid() {
+		flow.ServiceName = n.Service(e.Protocol, e.Service)
+	}
+	return flow
 }
 
 // destination gives the identity of the destination: where the kernel did not

@@ -19,6 +19,8 @@ type Filter struct {
 	Identity *identity.ID
 	Labels   map[string]string // of an end's pod; all must be equal
 
+	// Policy that decided: "namespace/name", or a name in any namespace.
+	Policy   string
 	Verdict  string
 	Reason   string // name of a drop reason
 	Protocol string // in any case
@@ -32,7 +34,12 @@ func (f Filter) Match(flow *Flow) bool {
 }
 
 func (f Filter) matchVerdict(flow *Flow) bool {
-	return (f.Verdict == "" || f.Verdict == flow.Verdict) && (f.Reason == "" || f.Reason == flow.Reason)
+	return (f.Verdict == "" || f.Verdict == flow.Verdict) && (f.Reason == "" || f.Reason == flow.Reason) &&
+		(f.Policy == "" || slices.ContainsFunc(flow.Policies, f.matchPolicy))
+}
+
+func (f Filter) matchPolicy(p PolicyPart) bool {
+	return f.Policy == p.Namespace+"/"+p.Name || f.Policy == p.Name
 }
 
 func (f Filter) matchTraffic(flow *Flow) bool {

@@ -20,7 +20,7 @@ import (
 //	last=N             of those kept, only the last N that fit; 0: none
 //	since=TIME         not before TIME (RFC 3339)
 //	namespace= pod= pod-address= identity= label=KEY=VALUE
-//	verdict= reason= protocol= port=   see Filter
+//	policy= verdict= reason= protocol= port=   see Filter
 //
 // Parameters pod-address and label may be repeated.
 type Query struct {
@@ -62,6 +62,7 @@ func (q Query) Values() url.Values {
 	for _, key := range slices.Sorted(maps.Keys(q.Labels)) {
 		v.Add("label", key+"="+q.Labels[key])
 	}
+	set("policy", q.Policy)
 	set("verdict", q.Verdict)
 	set("reason", q.Reason)
 	set("protocol", q.Protocol)
@@ -98,6 +99,7 @@ var parameters = map[string]func(*Query, string) error{
 	"pod-address": (*Query).parsePodAddr,
 	"identity":    (*Query).ParseIdentity,
 	"label":       (*Query).ParseLabel,
+	"policy":      func(q *Query, s string) error { q.Policy = s; return nil },
 	"verdict":     (*Query).ParseVerdict,
 	"reason":      func(q *Query, s string) error { q.Reason = s; return nil },
 	"protocol":    func(q *Query, s string) error { q.Protocol = s; return nil },
@@ -154,8 +156,8 @@ func (q *Query) ParseLabel(s string) error {
 
 // ParseVerdict sets the verdict.
 func (q *Query) ParseVerdict(s string) error {
-	if s != Admitted && s != Dropped && s != Forwarded {
-		return fmt.Errorf("verdict %q: want %s, %s or %s", s, Admitted, Dropped, Forwarded)
+	if !slices.Contains(Verdicts, s) {
+		return fmt.Errorf("verdict %q: want one of %s", s, strings.Join(Verdicts, ", "))
 	}
 	q.Verdict = s
 	return nil

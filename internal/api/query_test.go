@@ -26,7 +26,7 @@ func TestQueryRoundTrip(t *testing.T) {
 				Namespace: "concert", Pod: "concert/vip",
 				PodAddrs: []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::1")},
 				Identity: &world, Labels: map[string]string{"role": "vip", "empty": "", "eq": "a=b"},
-				Verdict: api.Dropped, Reason: "policy-ingress", Protocol: "TCP", Port: 65535,
+				Policy: "concert/vip", Verdict: api.Dropped, Reason: "policy-ingress", Protocol: "TCP", Port: 65535,
 			},
 		},
 	} {
@@ -43,7 +43,7 @@ func TestQueryRoundTrip(t *testing.T) {
 func TestParseQueryRefuses(t *testing.T) {
 	for _, text := range []string{
 		"last=-1", "last=x", "since=5m", "identity=-1", "identity=worlds", "label=x", "label==v",
-		"verdict=DROPPED", "port=65536", "pod-address=10.0.0.0/8", "follow=maybe", "policy=x",
+		"verdict=DROPPED", "port=65536", "pod-address=10.0.0.0/8", "follow=maybe", "colour=x",
 	} {
 		values, err := url.ParseQuery(text)
 		if err != nil {

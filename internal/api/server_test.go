@@ -88,7 +88,7 @@ func TestNothingElseIsServed(t *testing.T) {
 		{http.MethodGet, "/"},
 		{http.MethodGet, "/v2/status"},
 		{http.MethodPost, "/v1/status"},
-		{http.MethodGet, "/v1/flows?policy=x"},
+		{http.MethodGet, "/v1/flows?colour=x"},
 		{http.MethodDelete, "/v1/endpoints"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), request.method, "http://signet"+request.path, nil)

@@ -23,6 +23,17 @@ type Status struct {
 	// left out.
 	Drops     map[string]Drop `json:"drops,omitempty"`
 	EventLoss EventLoss       `json:"eventLoss"`
+	Attested  Attested        `json:"attested"`
+}
+
+// Attested is how the node treats packets whose identity the sending node has
+// not published.
+type Attested struct {
+	Mode string `json:"mode,omitempty"` // "audit" or "enforce"
+	// Unattested packets since the node started: in audit the first of each
+	// flow and policy revision, in enforce every one that was dropped for it.
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
 }
 
 // Kinds of tunnel device.

@@ -14,6 +14,7 @@ import (
 
 var verdictColours = map[string]table.Colour{
 	api.Admitted: table.Green, api.Dropped: table.Red, api.Forwarded: table.Faint,
+	api.Audited: table.Yellow, api.Over: table.Faint,
 }
 
 // flowView shows records as they come, in the format asked for.
@@ -106,6 +107,38 @@ func identityText(end *api.End, wide bool) string {
 	return text
 }
 
+// endedText says what a flow carried, and for how long.
+func endedText(f *api.Flow) string {
+	if f.Ended == nil {
+		return ""
+	}
+	carried := func(c api.Carried) string {
+		return count(int(c.Packets), "packet", "packets") + ", " + byteText(c.Bytes)
+	}
+	return fmt.Sprintf("after %s: sent %s; answered %s", f.Time.Sub(f.Ended.Opened).Round(100*time.Millisecond),
+		carried(f.Ended.Sent), carried(f.Ended.Answered))
+}
+
+func serviceText(f *api.Flow) string {
+	if f.ServiceName == "" {
+		return f.Service.String()
+	}
+	return fmt.Sprintf("%s:%d", f.ServiceName, f.Service.Port())
+}
+
+// policyText names policies, with the rules that admit.
+func policyText(parts []api.PolicyPart) string {
+	texts := make([]string, 0, len(parts))
+	for _, p := range parts {
+		text := p.Namespace + "/" + p.Name
+		for _, rule := range p.Rules {
+			text += fmt.Sprintf(" %s[%d]", p.Direction, rule)
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ", ")
+}
+
 // noteText gives what else there is to say, with commas between.
 func noteText(f *api.Flow, wide bool) string {
 	var notes []string
@@ -114,17 +147,24 @@ func noteText(f *api.Flow, wide bool) string {
 			notes = append(notes, fmt.Sprintf(format, args...))
 		}
 	}
-	add(f.Service.IsValid(), "Service %v", f.Service)
+	add(f.Service.IsValid(), "Service %s", serviceText(f))
+	denied := f.Verdict == api.Dropped || f.Verdict == api.Audited
+	add(f.Ended != nil, "%s", endedText(f))
+	add(!denied && len(f.Policies) > 0, "by %s", policyText(f.Policies))
 	add(f.Reply, "reply")
-	add(f.TCPFlags != "" && (wide || f.Verdict == api.Dropped), "%s", strings.ReplaceAll(f.TCPFlags, ",", "+"))
-	add(wide, "%d bytes", f.Bytes)
+	add(f.Unattested && f.Verdict != api.Dropped, "identity not published by its node")
+	add(f.TCPFlags != "" && (wide || denied), "%s", strings.ReplaceAll(f.TCPFlags, ",", "+"))
+	add(wide && f.Ended == nil, "%d bytes", f.Bytes)
 	add(wide, "policy revision %d", f.Revision)
 	text := strings.Join(notes, ", ")
-	if f.Verdict != api.Dropped || f.Reason == "" {
+	if !denied || f.Reason == "" {
 		return text
 	}
 	reason := f.Reason
-	if f.ReasonText != "" {
+	switch {
+	case len(f.Policies) > 0:
+		reason += ": isolated by " + policyText(f.Policies)
+	case f.ReasonText != "":
 		reason += ": " + f.ReasonText
 	}
 	if text != "" {

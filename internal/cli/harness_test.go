@@ -157,14 +157,17 @@ func flowRows(log *api.FlowLog, flows ...api.Flow) {
 func concert(t *testing.T) *cluster {
 	t.Helper()
 	one, two := workerOne(), workerTwo()
-	flowRows(one.flows,
-		flow(2, "worker-1", "from_overlay", api.Admitted, "", security(false), vip(true)),
-		flow(4, "worker-1", "from_overlay", api.Dropped, "policy-ingress", backend(false), vip(true)))
+	admitted := flow(2, "worker-1", "from_overlay", api.Admitted, "", security(false), vip(true))
+	admitted.Policies = []api.PolicyPart{{Namespace: "concert", Name: "vip", Direction: api.Ingress, Rules: []int{0}}}
+	dropped := flow(4, "worker-1", "from_overlay", api.Dropped, "policy-ingress", backend(false), vip(true))
+	dropped.Policies = []api.PolicyPart{{Namespace: "concert", Name: "vip", Direction: api.Ingress}}
+	flowRows(one.flows, admitted, dropped)
 	world := flow(5, "worker-2", "from_pod", api.Admitted, "", security(true), api.End{
 		Addr: netip.MustParseAddr("192.0.2.7"), Port: 443, Identity: identity.World, IdentityName: "world",
 	})
 	dns := flow(0, "worker-2", "from_pod", api.Forwarded, "", security(true), api.End{Addr: netip.MustParseAddr("10.244.9.9"), Port: 53})
 	dns.Protocol, dns.TCPFlags, dns.Service = "UDP", "", netip.MustParseAddrPort("10.96.0.10:53")
+	dns.ServiceName = "kube-system/kube-dns"
 	flowRows(two.flows, dns,
 		flow(1, "worker-2", "from_pod", api.Forwarded, "", security(true), unknownVIP()),
 		flow(3, "worker-2", "from_pod", api.Forwarded, "", backend(true), unknownVIP()), world)

@@ -35,6 +35,7 @@ func TestGoldenClusters(t *testing.T) {
 		"flows-json":       "flows -o json --last 1",
 		"flows-drops":      "flows --verdict dropped",
 		"flows-pod":        "flows --pod concert/vip",
+		"flows-policy":     "flows --policy concert/vip",
 		"flows-service":    "flows --port 53 --protocol udp",
 		"flows-gone":       "flows --pod concert/gone",
 		"unknown-node":     "status --node worker-9",

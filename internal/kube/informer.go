@@ -74,8 +74,8 @@ func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher,
 	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { changed(kind) },
 		UpdateFunc: func(before, after any) {
-			if !sameMeaning[T](before, after) {
-				changed(kind)
+			for _, concerned := range concerned[T](kind, before, after) {
+				changed(concerned)
 			}
 		},
 		DeleteFunc: func(any) { changed(kind) },
@@ -84,6 +84,22 @@ func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher,
 		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)
 	}
 	return collection[T]{informer: informer}, f, nil
+}
+
+// concerned gives the kinds that an update changed: none if it means the same
+// as before.
+func concerned[T any](kind Kind, before, after any) []Kind {
+	if sameMeaning[T](before, after) {
+		return nil
+	}
+	was, okWas := before.(*item[T])
+	is, okIs := after.(*item[T])
+	if okWas && okIs && !was.refused() && !is.refused() {
+		if value, ok := any(is.value).(interface{ changes(T) []Kind }); ok {
+			return value.changes(was.value)
+		}
+	}
+	return []Kind{kind}
 }
 
 // sameMeaning reports whether an update changed nothing that Signet reads.

@@ -55,6 +55,7 @@ func TestRole(t *testing.T) {
 	for _, err := range []error{
 		store.Create(t.Context(), identity.Number(set, 0), set),
 		w.PublishTunnel(t.Context(), moved, netip.MustParsePrefix("fd00::/64")),
+		w.PublishIdentities(t.Context(), nil),
 		w.SetNetworkUp(t.Context()),
 		NewReporter(fake.client(t)).Report(t.Context(), []Problem{{Kind: "Tunnel", Name: "x"}}),
 	} {
@@ -62,6 +63,14 @@ func TestRole(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	it, ok := w.identities.get("", identity.Number(set, 0).String())
+	if !ok {
+		t.Fatal("no identity to delete")
+	}
+	if _, err := w.deleteUnused(t.Context(), it); err != nil {
+		t.Fatal(err)
+	}
+	lead(t, fake, func() bool { return wasAsked(fake, "update", "leases") })
 	used := map[string]bool{"create signet-cni.io tunnels": true} // what a server-side apply of a new object needs besides patch
 	for _, asked := range fake.seen() {
 		used[asked.verb+" "+asked.group+" "+asked.resource] = true
@@ -70,8 +79,9 @@ func TestRole(t *testing.T) {
 		}
 	}
 	granted := map[string]bool{}
-	role := decodeYAML[rbacv1.ClusterRole](t, manifest(t)["ClusterRole signet"])
-	for _, rule := range role.Rules {
+	cluster := decodeYAML[rbacv1.ClusterRole](t, manifest(t)["ClusterRole signet"])
+	namespaced := decodeYAML[rbacv1.Role](t, manifest(t)["Role signet"])
+	for _, rule := range slices.Concat(cluster.Rules, namespaced.Rules) {
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
 				for _, verb := range rule.Verbs {
@@ -152,6 +162,8 @@ func compareSchema(t *testing.T, got openAPI, spec reflect.Type) {
 			ok = property.Type == "string"
 		case reflect.TypeFor[[]string]():
 			ok = property.Type == "array" && property.Items != nil && property.Items.Type == "string"
+		case reflect.TypeFor[[]int64]():
+			ok = property.Type == "array" && property.Items != nil && property.Items.Type == "integer"
 		case reflect.TypeFor[map[string]string]():
 			ok = property.Type == "object" && property.Additional != nil && property.Additional.Type == "string"
 		}

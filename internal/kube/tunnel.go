@@ -3,11 +3,15 @@ package kube
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
+	"reflect"
+	"slices"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/kube/api"
 	"github.com/signet-cni/signet/overlay"
 )
@@ -20,8 +24,21 @@ type PrefixFunc func(overlay.Node) (netip.Prefix, error)
 
 // tunnel is a Tunnel object, parsed. Its prefix is the derived one.
 type tunnel struct {
-	node  overlay.Node
-	owner string // UID of the Node object that owns it, or ""
+	node       overlay.Node
+	owner      string // UID of the Node object that owns it, or ""
+	prefix     netip.Prefix
+	identities []identity.ID // sorted
+	listed     bool          // identities were published, if only as none
+}
+
+// changes tells which loops an update concerns: most of them only say that
+// pods with other labels run there.
+func (t tunnel) changes(before tunnel) []Kind {
+	node := t.owner == before.owner && t.prefix == before.prefix && reflect.DeepEqual(t.node, before.node)
+	if node {
+		return []Kind{Attestations}
+	}
+	return []Kind{Tunnels, Attestations}
 }
 
 // tunnelParser refuses a Tunnel as a whole if anything in it is wrong: with
@@ -42,8 +59,25 @@ func tunnelParser(derive PrefixFunc) func(*unstructured.Unstructured) (tunnel, [
 			found.add("%v; the node has no tunnel", err)
 			return tunnel{}, found.problems
 		}
-		return tunnel{node: node, owner: ownerOf(object)}, nil
+		prefix, _ := derive(node) // it is what the object says, by checkPrefix
+		return tunnel{
+			node: node, owner: ownerOf(object), prefix: prefix,
+			identities: podIdentities(object.Spec.Identities), listed: object.Spec.Identities != nil,
+		}, nil
 	}
+}
+
+// podIdentities passes over numbers that no pod can have: they vouch for
+// nothing.
+func podIdentities(numbers []int64) []identity.ID {
+	var ids []identity.ID
+	for _, n := range numbers {
+		if n > int64(identity.MaxReserved) && n <= math.MaxUint32 {
+			ids = append(ids, identity.ID(n))
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 func ownerOf(object *api.Tunnel) string {

@@ -19,6 +19,9 @@ const (
 	Identities      Kind = "identities"
 	Tunnels         Kind = "tunnels"
 	Nodes           Kind = "nodes" // this one
+
+	// Attestations is no watch of its own: the identities that Tunnels list.
+	Attestations Kind = "attestations"
 )
 
 // Pod is what Signet needs to know of a pod.

@@ -93,13 +93,30 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 
 func (c *collector) collectPeers(list []Peer, tell func(description, float64, ...string)) {
 	tell(peers, float64(len(list)))
-	for _, p := range list {
+	for _, p := range byNode(list) {
 		tell(received, float64(p.Rx), p.Node)
 		tell(sent, float64(p.Tx), p.Node)
 		if !p.Handshake.IsZero() {
 			tell(handshake, c.now().Sub(p.Handshake).Seconds(), p.Node)
 		}
 	}
+}
+
+// byNode sums up peers of the same name: a label may not come twice.
+func byNode(list []Peer) map[string]Peer {
+	sums := map[string]Peer{}
+	for _, p := range list {
+		if p.Node == "" {
+			p.Node = "unknown"
+		}
+		sum := sums[p.Node]
+		sum.Node, sum.Rx, sum.Tx = p.Node, sum.Rx+p.Rx, sum.Tx+p.Tx
+		if p.Handshake.After(sum.Handshake) {
+			sum.Handshake = p.Handshake
+		}
+		sums[p.Node] = sum
+	}
+	return sums
 }
 
 func collectLoops(s Snapshot, tell func(description, float64, ...string)) {

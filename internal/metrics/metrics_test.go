@@ -26,7 +26,7 @@ func example() fixed {
 		Version: "v1", Ready: true, Started: true,
 		Drops: map[string]Count{"policy-ingress": {3, 180}}, EventsSuppressed: 1, EventsLost: 2,
 		Maps:    []Map{{"flows", 7, 262144}},
-		Peers:   []Peer{{Node: "worker", Handshake: time.Now().Add(-time.Minute), Rx: 10, Tx: 20}, {Node: "new"}},
+		Peers:   []Peer{{Node: "worker", Handshake: time.Now().Add(-time.Minute), Rx: 10, Tx: 20}, {Node: "new"}, {Rx: 1}, {Rx: 2}},
 		Loops:   []Loop{{Name: "policy", Runs: 9, Failures: 1, Success: time.Now()}},
 		Watches: []Watch{{Kind: "pods", Synced: true, Objects: 4}, {Kind: "nodes", Failing: true}},
 	}
@@ -70,7 +70,8 @@ func TestScrape(t *testing.T) {
 		`signet_dropped_bytes_total{reason="policy-ingress"} 180`,
 		`signet_map_entries{map="flows"} 7`,
 		`signet_map_max_entries{map="flows"} 262144`,
-		`signet_tunnel_peers 2`,
+		`signet_tunnel_peers 4`,
+		`signet_tunnel_peer_received_bytes_total{peer="unknown"} 3`,
 		`signet_tunnel_peer_received_bytes_total{peer="worker"} 10`,
 		`signet_reconcile_errors_total{loop="policy"} 1`,
 		`signet_watch_failing{kind="nodes"} 1`,

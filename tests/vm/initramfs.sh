@@ -1,17 +1,18 @@
 #!/bin/bash
 # Pack what a virtual machine needs to run tests: initramfs.sh KERNEL TESTS OUT
-# KERNEL is a directory that kernel.sh printed, TESTS one of test binaries.
+# KERNEL is a directory that kernel.sh printed, TESTS one like the repository's with test binaries and their data.
 . "$(dirname "${BASH_SOURCE[0]}")/../kind/lib.sh"
 
 kernel=$1 tests=$2 out=$3
 modules=(
-	wireguard veth tun sctp                         # devices and protocols
-	sch_ingress cls_bpf cls_u32 sch_tbf act_mirred ifb # clsact, and what the bandwidth plugin uses
-	nf_tables nft_chain_nat nft_nat nft_masq nft_ct # masquerading, ports of a node
+	wireguard veth tun sctp bridge                  # devices and protocols
+	sch_ingress cls_bpf sch_tbf act_mirred ifb      # clsact, and what the bandwidth plugin uses
+	nf_tables nft_chain_nat nft_masq nft_nat nft_ct # masquerading, and what a proxy does
 	nft_compat xt_MASQUERADE xt_mark xt_conntrack   # iptables
 )
 release=$(ls "$kernel/lib/modules")
 root=$(mktemp -d)
+chmod 755 "$root"
 trap 'rm -rf "$root"' EXIT
 
 modprobe -d "$kernel" -S "$release" --show-depends -a "${modules[@]}" | sed -n 's/^insmod \(\S*\).*/\1/p' | sort -u |
@@ -30,7 +31,7 @@ printf '%s\n' "${modules[@]}" >"$root/modules"
 mkdir -p "$root/bin"
 cp "$(dirname "${BASH_SOURCE[0]}")/init" "$root/init"
 cp "$(command -v busybox)" "$root/bin/busybox"
-cp -r "$tests" "$root/tests"
+cp -r "$tests" "$root/src"
 "$KIND_DIR/copy-closure.sh" / "$root" /usr/sbin/{iptables,tc} "/usr/lib/$(uname -m)-linux-gnu/xtables"
 
 cd "$root"

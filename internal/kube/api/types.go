@@ -47,6 +47,9 @@ type TunnelSpec struct {
 	// Prefix is the node's /64 inside the tunnel. It follows from the cluster
 	// ID and the IPv4 pod range; readers verify it.
 	Prefix string `json:"prefix"`
+	// Identities are the numbers that packets of the node's pods carry. Absent:
+	// the node's agent is of a version that does not publish them.
+	Identities []int64 `json:"identities,omitempty"`
 }
 
 // Identity publishes which labels a number stands for. It is named by the

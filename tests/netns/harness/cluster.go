@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/enforce/service"
 	"github.com/signet-cni/signet/identity"
@@ -137,6 +138,21 @@ func (c *Cluster) SetServices(services ...service.Service) {
 	c.services = slices.Clone(services)
 	for _, n := range c.Nodes {
 		_, err := n.Datapath.SetServices(c.services)
+		c.must(err)
+	}
+}
+
+// Attest lets every node know which identities the others' pods have, as their
+// Tunnel objects would say.
+func (c *Cluster) Attest(mode datapath.Attestation) {
+	c.t.Helper()
+	attested := map[netip.Prefix][]identity.ID{}
+	for _, p := range c.pods {
+		prefix := p.Node.Prefix()
+		attested[prefix] = append(attested[prefix], p.Identity)
+	}
+	for _, n := range c.Nodes {
+		_, err := n.Datapath.SetAttested(attested, mode)
 		c.must(err)
 	}
 }

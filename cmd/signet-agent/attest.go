@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/signet-cni/signet/enforce/datapath"
+	"github.com/signet-cni/signet/identity"
+)
+
+// publishInterval is the least time between two writes of the identities that
+// this node's pods have: pods that start together become one write.
+const publishInterval = 500 * time.Millisecond
+
+// publisher is where the identities of this node's pods are published
+// (kube.Watcher).
+type publisher interface {
+	OwnIdentities() (ids []identity.ID, listed bool)
+	PublishIdentities(ctx context.Context, ids []identity.ID) error
+}
+
+// attest publishes which identities this node speaks for.
+type attest struct {
+	publisher publisher
+	mode      func() datapath.Attestation
+	inForce   func() map[netip.Addr]datapath.Endpoint
+	log       *slog.Logger
+	flush     func(context.Context) error // publishes and waits
+	poke      func()                      // publishes some time
+	now       func() time.Time
+
+	mu     sync.Mutex
+	used   map[identity.ID]time.Time // when last; kept for identity.Grace
+	begun  bool                      // used has what an earlier agent published
+	stated []identity.ID             // as last written
+}
+
+// ensure has ids published. Where others drop what is not, it returns once they
+// are; else they will be within publishInterval.
+func (a *attest) ensure(ctx context.Context, ids []identity.ID) error {
+	published, _ := a.publisher.OwnIdentities()
+	a.mu.Lock()
+	for _, id := range ids {
+		a.used[id] = a.now()
+	}
+	missing := slices.ContainsFunc(ids, func(id identity.ID) bool {
+		_, listed := slices.BinarySearch(published, id)
+		_, stated := slices.BinarySearch(a.stated, id)
+		return !listed && !stated
+	})
+	a.mu.Unlock()
+	if !missing {
+		return nil
+	}
+	if a.mode() != datapath.Enforce {
+		a.poke()
+		return nil
+	}
+	if err := a.flush(ctx); err != nil {
+		return fmt.Errorf("publish the node's identities: %w", err)
+	}
+	return nil
+}
+
+// sync publishes the identities that packets of this node can carry, unless
+// that is what is published.
+func (a *attest) sync(ctx context.Context) error {
+	published, listed := a.publisher.OwnIdentities()
+	want := a.current(published)
+	if listed && slices.Equal(want, published) {
+		a.state(want)
+		return nil
+	}
+	if err := a.publisher.PublishIdentities(ctx, want); err != nil {
+		return err
+	}
+	a.log.Info("identities published", "count", len(want))
+	a.state(want)
+	return nil
+}
+
+func (a *attest) state(ids []identity.ID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stated = ids
+}
+
+// current gives the identities of endpoints, and those that endpoints had until
+// a moment ago: packets may be under way. What an earlier agent published
+// counts as such.
+func (a *attest) current(published []identity.ID) []identity.ID {
+	endpoints := a.inForce()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	if !a.begun {
+		for _, id := range published {
+			a.used[id] = now
+		}
+		a.begun = true
+	}
+	for _, ep := range endpoints {
+		a.used[ep.Identity] = now
+	}
+	var ids []identity.ID
+	for id, at := range a.used {
+		if now.Sub(at) >= identity.Grace {
+			delete(a.used, id)
+			continue
+		}
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// syncAttested puts in force what the other nodes publish.
+func (l *loops) syncAttested(context.Context) error {
+	mode := l.agent.cfg.settings.current().attestation
+	_, err := l.agent.datapath.SetAttested(l.agent.watcher.Attested(), mode)
+	return err
+}

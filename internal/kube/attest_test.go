@@ -1,0 +1,134 @@
+package kube
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/signet-cni/signet/identity"
+)
+
+// listing is the n-th node's Tunnel, which lists identities.
+func listing(t *testing.T, n byte, ids ...any) *unstructured.Unstructured {
+	t.Helper()
+	object := encodedTunnel(t, tunnelNode(n))
+	if ids == nil {
+		ids = []any{}
+	}
+	if err := unstructured.SetNestedSlice(object.Object, ids, "spec", "identities"); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+func TestTunnelIdentities(t *testing.T) {
+	parse := tunnelParser(derivePrefix)
+	for _, test := range []struct {
+		name   string
+		object *unstructured.Unstructured
+		want   []identity.ID
+		listed bool
+	}{
+		{"not published", encodedTunnel(t, tunnelNode(1)), nil, false},
+		{"none", listing(t, 1), nil, true},
+		{"some", listing(t, 1, int64(4294967295), int64(256), int64(256)), []identity.ID{256, 4294967295}, true},
+		{"reserved and beyond", listing(t, 1, int64(-1), int64(0), int64(3), int64(255), int64(300), int64(1<<32)), []identity.ID{300}, true},
+	} {
+		it := kept(t, parse, test.object)
+		checkProblem(t, it.problems, "")
+		if !slices.Equal(it.value.identities, test.want) || it.value.listed != test.listed {
+			t.Errorf("%s: %v, %t", test.name, it.value.identities, it.value.listed)
+		}
+	}
+	refused := kept(t, parse, listing(t, 1, "x"))
+	checkProblem(t, refused.problems, "decode Tunnel")
+}
+
+// Each node vouches under its own prefix. One that wants another's pod range,
+// and with it the prefix, vouches for nothing.
+func TestAttested(t *testing.T) {
+	thief := listing(t, 1, int64(999))
+	thief.SetName("thief")
+	thief.SetCreationTimestamp(metav1.Unix(2000, 0))
+	first := listing(t, 1, int64(300), int64(301))
+	first.SetCreationTimestamp(metav1.Unix(1000, 0))
+	objects := cluster(t)
+	objects["tunnels"] = []any{first.Object, listing(t, 2, int64(400)).Object, thief.Object}
+	w := newFakeAPI(t, objects).watcher(t, func(Kind) {})
+	prefix := func(n byte) netip.Prefix {
+		p, err := derivePrefix(tunnelNode(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	equal(t, "attested", w.Attested(), map[netip.Prefix][]identity.ID{prefix(1): {300, 301}, prefix(2): {400}})
+	ids, listed := w.OwnIdentities()
+	if !slices.Equal(ids, []identity.ID{300, 301}) || !listed {
+		t.Errorf("own identities %v, %t", ids, listed)
+	}
+}
+
+func TestPublishIdentities(t *testing.T) {
+	fake := newFakeAPI(t, cluster(t))
+	w := fake.watcher(t, func(Kind) {})
+	for _, ids := range [][]identity.ID{nil, {4294967295, 256}} {
+		if err := w.PublishIdentities(t.Context(), ids); err != nil {
+			t.Fatal(err)
+		}
+	}
+	equal(t, "writes", writes(fake), []string{"patch tunnels node-1", "patch tunnels node-1"})
+	equal(t, "bodies", fake.sent(), []string{`{"spec":{"identities":[]}}`, `{"spec":{"identities":[256,4294967295]}}`})
+	fake.answer("patch tunnels", http.StatusForbidden)
+	if err := w.PublishIdentities(t.Context(), nil); err == nil {
+		t.Error("a refusal is not an error")
+	}
+}
+
+// Pods that come and go elsewhere do not make a node plan its tunnel anew.
+func TestTunnelChanges(t *testing.T) {
+	parse := keep(tunnelParser(derivePrefix))
+	made := func(object *unstructured.Unstructured) any {
+		t.Helper()
+		it, err := parse(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return it
+	}
+	moved := tunnelNode(1)
+	moved.Endpoint = netip.MustParseAddrPort("172.18.0.9:1")
+	broken := listing(t, 1)
+	unstructured.RemoveNestedField(broken.Object, "spec", "publicKey")
+	before := made(listing(t, 1, int64(300)))
+	for _, test := range []struct {
+		name  string
+		after *unstructured.Unstructured
+		want  []Kind
+	}{
+		{"nothing", listing(t, 1, int64(300)), nil},
+		{"identities", listing(t, 1, int64(301)), []Kind{Attestations}},
+		{"endpoint", encodedTunnel(t, moved), []Kind{Tunnels, Attestations}},
+		{"refused", broken, []Kind{Tunnels}},
+	} {
+		equal(t, test.name, concerned[tunnel](Tunnels, before, made(test.after)), test.want)
+	}
+	var mu sync.Mutex
+	var poked []Kind
+	objects := cluster(t)
+	newFakeAPI(t, objects).watcher(t, func(kind Kind) {
+		mu.Lock()
+		defer mu.Unlock()
+		poked = append(poked, kind)
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Contains(poked, Tunnels) {
+		t.Errorf("poked %v", poked)
+	}
+}
