@@ -27,7 +27,7 @@ case $kind in
 live) exec 3<>"/dev/tcp/$host/$port" || exit 1 ;;
 stream)
 	exec 3<>"/dev/udp/$host/$port" || exit 1
-	cat <&3 | while read -r -d ';'; do echo "$EPOCHREALTIME answer"; done &
+	dd bs=2048 <&3 2>/dev/null | while read -r -d ';'; do echo "$EPOCHREALTIME answer"; done &
 	trap 'sleep 1; echo "$sent sent"; kill %1' EXIT
 	;;
 esac
