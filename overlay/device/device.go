@@ -91,7 +91,9 @@ func Open(name string, mtu int) (Kind, error) {
 	if !errors.Is(err, ErrNoDevice) {
 		return kind, err
 	}
-	err = netlink.LinkAdd(&netlink.Wireguard{LinkAttrs: netlink.LinkAttrs{Name: name, MTU: mtu}})
+	attrs := netlink.NewLinkAttrs() // a literal would ask for a queue of length 0
+	attrs.Name, attrs.MTU = name, mtu
+	err = netlink.LinkAdd(&netlink.Wireguard{LinkAttrs: attrs})
 	switch {
 	case err == nil:
 		return Kernel, nil

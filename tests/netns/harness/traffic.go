@@ -121,9 +121,9 @@ func serveOnce(l net.Listener, count int64) error {
 	return Exchange(conn, 2, 1, count, transferLimit)
 }
 
-// Pour sends a stream over one connection until stop is closed, and compares
-// all that arrives.
-func Pour(client, server *Host, port uint16, stop <-chan struct{}) error {
+// Pour sends a stream over one connection, a chunk of 64 KiB each pause, until
+// stop is closed, and compares all that arrives.
+func Pour(client, server *Host, port uint16, pause time.Duration, stop <-chan struct{}) error {
 	l := server.Listen(port)
 	defer l.Close()
 	received := make(chan error, 1)
@@ -137,7 +137,7 @@ func Pour(client, server *Host, port uint16, stop <-chan struct{}) error {
 		select {
 		case <-stop:
 			running = false
-		default:
+		case <-time.After(pause):
 			err = pourChunk(conn, source, buf)
 		}
 	}
