@@ -210,8 +210,11 @@ func TestFits(t *testing.T) {
 		{"namespace changed", set, map[string]string{"env": "dev"}, map[string]string{"app": "web"}, false},
 		{"a counted key", counted, namespace, map[string]string{"app": "web", "job-name": "a"}, true},
 		{"a counted key of another value", counted, namespace, map[string]string{"app": "web", "job-name": "b"}, false},
-		{"a counted key that it does not have", counted, namespace,
-			map[string]string{"app": "web", "job-name": "a", "batch.kubernetes.io/y": "1"}, false},
+		{
+			"a counted key that it does not have", counted, namespace,
+			map[string]string{"app": "web", "job-name": "a", "batch.kubernetes.io/y": "1"},
+			false,
+		},
 	} {
 		if got := c.set.Fits(c.namespace, c.pod); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)

@@ -43,31 +43,41 @@ func TestAttestation(t *testing.T) {
 		{"audit admits and counts the first packet of a flow", func(counted func(uint64) action) []step {
 			return []step{
 				{attests(Audit, idOther), ""},
-				{far(idFar, farOpens), "pod"}, {counted(1), ""},
-				{far(idFar, farGoesOn), "pod"}, {counted(1), ""},
+				{far(idFar, farOpens), "pod"},
+				{counted(1), ""},
+				{far(idFar, farGoesOn), "pod"},
+				{counted(1), ""},
 				{attests(Audit, idFar), ""},
-				{far(idFar, farOpens), "pod"}, {counted(1), ""},
+				{far(idFar, farOpens), "pod"},
+				{counted(1), ""},
 			}
 		}},
 		{"enforce drops", func(counted func(uint64) action) []step {
 			return []step{
 				{attests(Enforce, idOther), ""},
-				{far(idFar, farOpens), "unattested"}, {counted(1), ""},
-				{far(idFar, farGoesOn), "unattested"}, {counted(2), ""},
+				{far(idFar, farOpens), "unattested"},
+				{counted(1), ""},
+				{far(idFar, farGoesOn), "unattested"},
+				{counted(2), ""},
 				{attests(Enforce, idFar), ""},
-				{far(idFar, farOpens), "pod"}, {counted(2), ""},
+				{far(idFar, farOpens), "pod"},
+				{counted(2), ""},
 			}
 		}},
 		{"enforce ends what audit let begin", func(counted func(uint64) action) []step {
 			return []step{
-				{attests(Audit), ""}, {far(idFar, farOpens), "pod"},
-				{attests(Enforce), ""}, {far(idFar, farGoesOn), "unattested"},
+				{attests(Audit), ""},
+				{far(idFar, farOpens), "pod"},
+				{attests(Enforce), ""},
+				{far(idFar, farGoesOn), "unattested"},
 			}
 		}},
 		{"an identity that is taken back ends its flows", func(counted func(uint64) action) []step {
 			return []step{
-				{attests(Enforce, idFar, idOther), ""}, {far(idFar, farOpens), "pod"},
-				{attests(Enforce, idOther), ""}, {far(idFar, farGoesOn), "unattested"},
+				{attests(Enforce, idFar, idOther), ""},
+				{far(idFar, farOpens), "pod"},
+				{attests(Enforce, idOther), ""},
+				{far(idFar, farGoesOn), "unattested"},
 			}
 		}},
 		{"a node speaks for its own prefix only", func(counted func(uint64) action) []step {
@@ -78,17 +88,20 @@ func TestAttestation(t *testing.T) {
 		}},
 		{"vouched answers are no exception", func(counted func(uint64) action) []step {
 			return []step{
-				{attests(Enforce), ""}, {pod(podA(), opensFar), "tunnel"},
+				{attests(Enforce), ""},
+				{pod(podA(), opensFar), "tunnel"},
 				{farReply(idFar, tcp(addrFar+":80", addrA+":4000", "SA")), "unattested"},
 				{attests(Audit), ""},
-				{farReply(idFar, tcp(addrFar+":80", addrA+":4000", "SA")), "pod"}, {counted(2), ""},
+				{farReply(idFar, tcp(addrFar+":80", addrA+":4000", "SA")), "pod"},
+				{counted(2), ""},
 			}
 		}},
 		{"nodes and the world behind them are not asked", func(counted func(uint64) action) []step {
 			return []step{
 				{attests(Enforce), ""},
 				{far(identity.Host, tcp(farHost+":1", addrA+":80", "S")), "pod"},
-				{far(identity.World, tcp(farHost+":2", addrA+":80", "S")), "pod"}, {counted(0), ""},
+				{far(identity.World, tcp(farHost+":2", addrA+":80", "S")), "pod"},
+				{counted(0), ""},
 			}
 		}},
 	} {

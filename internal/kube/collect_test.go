@@ -22,13 +22,12 @@ func webSet() identity.Set {
 
 // yard is a cluster with two identities, of which Tunnels list the second.
 type yard struct {
-	t       *testing.T
-	fake    *fakeAPI
-	c       *Collector
-	at      time.Time
-	unused  identity.ID
-	used    identity.ID
-	deleted []identity.ID
+	t      *testing.T
+	fake   *fakeAPI
+	c      *Collector
+	at     time.Time
+	unused identity.ID
+	used   identity.ID
 }
 
 func newYard(t *testing.T) *yard {

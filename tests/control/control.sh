@@ -6,7 +6,7 @@
 "$KIND_DIR/fill.sh" "$kubernetes" "building Kubernetes $KUBERNETES_VERSION" "$KIND_DIR/build-kubernetes.sh" \
 	cmd/kube{adm,let,-apiserver,-controller-manager,-scheduler,-proxy}
 "$KIND_DIR/fill.sh" "$clients" "building kubectl and agnhost" "$KIND_DIR/build-kubernetes.sh" cmd/kubectl test/images/agnhost
-cd "$REPO"
+cd "$REPO" || exit
 mkdir -p build
 go build -o build/control ./tests/control
 exec build/control -etcd "$tools/etcd" -kube-apiserver "$kubernetes/kube-apiserver" -kubectl "$clients/kubectl" "$@"

@@ -62,25 +62,30 @@ func TestProblems(t *testing.T) {
 	}{
 		{
 			"a test fails", "--- PASS: TestRoutes (0.21s)", "--- FAIL: TestRoutes (0.21s)",
-			[]string{"device passed no test"}, "noise",
+			[]string{"device passed no test"},
+			"noise",
 		},
 		{"a binary fails", "netns @@ exit 0", "netns @@ exit 2", []string{"netns ended with status 2"}, ""},
 		{
 			"a binary crashes", "netns --- PASS: TestPlatform (0.01s)\nnetns PASS\nnetns @@ exit 0", "netns panic: oh\nnetns @@ exit 2",
-			[]string{"netns ended with status 2"}, "panic: oh",
+			[]string{"netns ended with status 2"},
+			"panic: oh",
 		},
 		{"a binary does not end", "netns @@ exit 0\n", "", []string{"netns did not end"}, ""},
 		{
 			"the guest dies", "netns PASS\nnetns @@ exit 0\n@@ end\n", "netns noise\nKernel panic\n",
-			[]string{"netns did not end", "the guest did not reach its end"}, "Kernel panic",
+			[]string{"netns did not end", "the guest did not reach its end"},
+			"Kernel panic",
 		},
 		{
 			"a test is skipped", "netns PASS", "netns --- SKIP: TestOther (0s)",
-			[]string{"netns: TestOther was skipped and has to run here"}, "",
+			[]string{"netns: TestOther was skipped and has to run here"},
+			"",
 		},
 		{
 			"a subtest is skipped", "netns PASS", "netns     --- SKIP: TestPlatform/IPv6 (0.0s)",
-			[]string{"netns: TestPlatform/IPv6 was skipped and has to run here"}, "",
+			[]string{"netns: TestPlatform/IPv6 was skipped and has to run here"},
+			"",
 		},
 		{"a subtest is skipped that may be", "netns PASS", "netns     --- SKIP: TestServer/SIGTERM (0.0s)", nil, ""},
 	} {
