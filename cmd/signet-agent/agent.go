@@ -150,6 +150,7 @@ func (a *agent) openPods(ctx context.Context) error {
 		cluster: a.watcher, kernel: a.datapath, log: a.log,
 		registry:   identity.NewRegistry(a.client.IdentityStore()),
 		endpoints:  func() []cni.Endpoint { return a.pods.Endpoints() },
+		audit:      a.auditMode,
 		ignore:     func() identity.Ignore { return a.cfg.settings.current().ignore },
 		attest:     a.attest.ensure,
 		compiledIn: a.metrics.Compiled,

@@ -62,7 +62,7 @@ func (h *history) parts(e datapath.Event, names portNames) []api.PolicyPart {
 
 // deniedIn tells in which direction policy denied a packet, if it did.
 func deniedIn(e datapath.Event) (direction policy.Direction, denied bool) {
-	if e.Verdict != datapath.Dropped {
+	if e.Verdict != datapath.Dropped && e.Verdict != datapath.Audited {
 		return 0, false
 	}
 	switch e.Reason {

@@ -44,6 +44,9 @@ type file struct {
 	// IgnoreLabels are globs over the pod label keys that do not count towards
 	// identities; absent: identity.DefaultGlobs. It is followed live.
 	IgnoreLabels []string `json:"ignoreLabels"`
+	// AuditMode admits everywhere what policies deny, and tells it. It is
+	// followed live.
+	AuditMode bool `json:"auditMode"`
 	// Attestation is audit or enforce; absent: audit. It is followed live.
 	Attestation string `json:"attestation"`
 	// IdentityGrace is a duration from 2m to 24h; absent: 15m. It is followed
@@ -146,7 +149,10 @@ func (f file) parse() (parsedFile, error) {
 }
 
 func (f file) parseLive() (live, error) {
-	l := live{ignore: identity.DefaultIgnore(), grace: defaultGrace, perNamespace: defaultPerNamespace}
+	l := live{
+		ignore: identity.DefaultIgnore(), audit: f.AuditMode,
+		grace: defaultGrace, perNamespace: defaultPerNamespace,
+	}
 	var errs [4]error
 	if f.IgnoreLabels != nil {
 		l.ignore, errs[0] = identity.NewIgnore(f.IgnoreLabels)

@@ -11,6 +11,7 @@ import (
 	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/api"
+	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/internal/metrics"
 )
 
@@ -22,6 +23,7 @@ const namesInterval = time.Second
 type flowReader struct {
 	agent  *agent
 	events *datapath.Events
+	log    verdictLog
 	names  atomic.Pointer[names]
 }
 
@@ -29,6 +31,8 @@ type flowReader struct {
 type names struct {
 	pods map[netip.Addr]api.Endpoint
 	sets map[identity.ID]identity.Set
+	// annotations say whose verdicts are logged.
+	annotations kube.Annotations
 }
 
 func newFlowReader(a *agent) (*flowReader, error) {
@@ -36,7 +40,7 @@ func newFlowReader(a *agent) (*flowReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &flowReader{agent: a, events: events}
+	r := &flowReader{agent: a, events: events, log: newVerdictLog(os.Stdout)}
 	r.refresh()
 	return r, nil
 }
@@ -46,6 +50,7 @@ func (r *flowReader) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = r.events.Close() })
 	defer stop()
 	go r.keepNames(ctx)
+	go r.collect(ctx)
 	for {
 		event, err := r.events.Next()
 		if errors.Is(err, os.ErrClosed) {
@@ -54,7 +59,10 @@ func (r *flowReader) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.agent.status.flows.Append(r.enrich(event))
+		flow := r.enrich(event)
+		r.agent.metrics.Count(counted(&flow))
+		r.log.write(ctx, &flow, r.names.Load().annotations)
+		r.agent.status.flows.Append(flow)
 	}
 }
 
@@ -76,20 +84,20 @@ func (r *flowReader) refresh() {
 	for _, ep := range r.agent.status.Endpoints() {
 		next.pods[ep.Addr] = ep
 	}
+	next.annotations, _ = r.agent.watcher.Annotations()
 	r.names.Store(next)
 }
 
-func (r *flowReader) enrich(e datapath.Event) api.Flow {
+func (r *flowReader) enrich(e datapath.Event) api.Flow { return r.lookup().Enrich(r.event(e)) }
+
+func (r *flowReader) lookup() api.Names {
 	known := r.names.Load()
-	lookup := api.Names{
+	return api.Names{
 		Node:    r.agent.cfg.nodeName,
 		Set:     func(id identity.ID) (identity.Set, bool) { set, ok := known.sets[id]; return set, ok },
 		Pod:     func(a netip.Addr) (api.Endpoint, bool) { ep, ok := known.pods[a]; return ep, ok },
 		Service: r.agent.services.name,
 	}
-	flow := lookup.Enrich(r.event(e))
-	r.agent.metrics.Count(counted(&flow))
-	return flow
 }
 
 func (r *flowReader) event(e datapath.Event) api.Event {
@@ -97,10 +105,10 @@ func (r *flowReader) event(e datapath.Event) api.Event {
 		Time: e.Time, Hook: e.Hook.String(), Verdict: e.Verdict.String(), Revision: e.Revision,
 		Protocol: e.Protocol, TCPFlags: e.TCPFlags, Reply: e.Reply, Src: e.Src, Dst: e.Dst,
 		Service: e.Service, SrcIdentity: e.SrcIdentity, DstIdentity: e.DstIdentity, Bytes: e.Length,
-		Unattested: e.Unattested,
 		Policies:   r.agent.rules.history.parts(e, r.agent.datapath.PortNames),
+		Unattested: e.Unattested,
 	}
-	if e.Verdict == datapath.Dropped {
+	if e.Verdict == datapath.Dropped || e.Verdict == datapath.Audited {
 		event.Reason, event.ReasonText = e.Reason.String(), e.Reason.Text()
 	}
 	return event
@@ -118,6 +126,9 @@ func counted(f *api.Flow) metrics.Verdict {
 		part := metrics.Policy{Namespace: p.Namespace, Name: p.Name, Direction: p.Direction, Verdict: api.Admitted}
 		if len(p.Rules) == 0 {
 			part.Verdict = "denied"
+			if f.Verdict == api.Audited {
+				part.Verdict = api.Audited
+			}
 		}
 		v.Policies = append(v.Policies, part)
 	}

@@ -230,11 +230,13 @@ func (l *loops) interfaces() map[int]bool {
 func (l *loops) syncReport(ctx context.Context) error {
 	w := l.agent.watcher
 	_, policies := w.Policies()
+	_, namespaces := w.Annotations()
 	sets, identities := w.Identities()
 	_, nodes := w.Nodes()
 	_, services := w.Services()
 	node, self, _ := w.Node()
 	problems := append(append(append(append(policies, identities...), nodes...), services...), self...)
+	problems = append(problems, namespaces...)
 	problems = append(problems, l.agent.tunnel.problems()...)
 	problems = append(problems, l.agent.rules.problems()...)
 	problems = append(problems, l.agent.cfg.settings.problems(node)...)

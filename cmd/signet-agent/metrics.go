@@ -83,6 +83,8 @@ func (s *status) addMaps(snap *metrics.Snapshot) {
 	if err != nil {
 		s.agent.log.Warn("the use of kernel tables is not known", "error", err)
 	}
+	table := &s.flowTable
+	snap.Maps = append(snap.Maps, metrics.Map{Name: "flows", Entries: int(table.entries.Load()), Max: int(table.limit.Load())})
 	for _, u := range usage {
 		snap.Maps = append(snap.Maps, metrics.Map{Name: u.Name, Entries: u.Entries, Max: u.Max})
 	}

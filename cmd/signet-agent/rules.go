@@ -43,6 +43,7 @@ type rulesConfig struct {
 	registry  *identity.Registry
 	endpoints func() []cni.Endpoint
 	ignore    func() identity.Ignore
+	audit     func() audit
 	attest    func(context.Context, []identity.ID) error // before they are used
 	// compiledIn is told how long each compilation took.
 	compiledIn func(time.Duration)
@@ -61,6 +62,7 @@ type rules struct {
 	compiled policy.Result
 	sets     map[identity.ID]identity.Set // what compiled knows
 	policies []policy.Policy
+	audited  audit
 	loaded   bool // compiled is in force
 }
 
@@ -200,16 +202,17 @@ func (r *rules) learn() {
 // apply compiles and puts in force, then lets endpoints take their numbers.
 // Those that have left since they were listed are passed over. r.mu is held.
 func (r *rules) apply(members []member, policies []policy.Policy) error {
-	sets := r.registry.All()
-	if !r.current(sets, policies) {
+	sets, audit := r.registry.All(), r.audit()
+	if !r.current(sets, policies) || !audit.equal(r.audited) {
 		began := time.Now()
 		compiled := policy.Compile(sets, policies)
+		compiled.Table.Audit(sets, audit.holds)
 		r.compiledIn(time.Since(began))
 		if _, err := r.kernel.SetPolicy(&compiled.Table); err != nil {
 			return err
 		}
 		r.history.add(&compiled)
-		r.compiled, r.sets, r.policies, r.loaded = compiled, sets, policies, true
+		r.compiled, r.sets, r.policies, r.audited, r.loaded = compiled, sets, policies, audit, true
 	}
 	here := map[string]bool{}
 	for _, ep := range r.endpoints() {

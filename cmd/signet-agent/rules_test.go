@@ -27,6 +27,7 @@ type fakeCluster struct {
 	published  map[identity.ID]identity.Set
 	forged     map[identity.ID]identity.Set // not in what the watch gives
 	creates    int
+	audit      audit
 	hold       chan struct{} // if not nil, Create waits for it to close
 }
 
@@ -145,7 +146,7 @@ func newTestRules(t *testing.T, c *fakeCluster) (*rules, *fakeKernel) {
 		cluster: c, kernel: k, registry: identity.NewRegistry(c), ignore: identity.DefaultIgnore,
 		endpoints: func() []cni.Endpoint { return c.endpoints }, log: slog.New(slog.DiscardHandler),
 		attest:     func(context.Context, []identity.ID) error { return nil },
-		compiledIn: func(time.Duration) {},
+		compiledIn: func(time.Duration) {}, audit: func() audit { return c.audit },
 	}), k
 }
 

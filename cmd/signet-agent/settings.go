@@ -31,6 +31,7 @@ const (
 // live are the settings that take effect while the agent runs.
 type live struct {
 	ignore      identity.Ignore
+	audit       bool // policies, everywhere
 	attestation datapath.Attestation
 	// grace is how long an identity stays after its last pod.
 	grace time.Duration

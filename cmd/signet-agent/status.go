@@ -20,6 +20,8 @@ type status struct {
 	agent *agent
 	flows *api.FlowLog
 
+	flowTable flowTable
+
 	mu      sync.Mutex
 	pending error // why start has not ended; nil: it has
 }

@@ -159,6 +159,9 @@ func toSide(e policy.Entry) bpfSide {
 	if e.EgressCIDRs {
 		side.Flags |= uint32(bpfSideFlagsSIDE_EGRESS_CIDRS)
 	}
+	if e.Audit {
+		side.Flags |= uint32(bpfSideFlagsSIDE_AUDIT)
+	}
 	return side
 }
 

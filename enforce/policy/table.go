@@ -49,6 +49,7 @@ type Entry struct {
 	Egress       RuleSetID // whom it may reach
 	IngressCIDRs bool      // Ingress has rows in Table.CIDRs
 	EgressCIDRs  bool      // Egress has rows in Table.CIDRs
+	Audit        bool      // what the rule sets deny is admitted, and told
 }
 
 // RuleKey names one row of a rule set.

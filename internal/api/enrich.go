@@ -23,8 +23,9 @@ type Event struct {
 	SrcIdentity        identity.ID
 	DstIdentity        identity.ID
 	Bytes              uint32
-	Unattested         bool
 	Policies           []PolicyPart
+	Ended              *Ended
+	Unattested         bool
 }
 
 // Names tells what numbers and addresses stand for, as far as a node knows.
@@ -47,8 +48,7 @@ func (n Names) Enrich(e Event) Flow {
 		Reason: e.Reason, ReasonText: e.ReasonText, Revision: e.Revision,
 		Protocol: protocolName(e.Protocol), TCPFlags: flagNames(e.TCPFlags),
 		Src: n.end(e.Src, e.SrcIdentity), Dst: n.end(e.Dst, n.destination(e)),
-		Service: e.Service, Reply: e.Reply, Bytes: e.Bytes, Unattested: e.Unattested,
-		Policies: e.Policies,
+		Service: e.Service, Reply: e.Reply, Bytes: e.Bytes, Policies: e.Policies, Ended: e.Ended, Unattested: e.Unattested,
 	}
 	if e.Service.IsValid() {
 		flow.ServiceName = n.Service(e.Protocol, e.Service)

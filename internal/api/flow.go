@@ -9,12 +9,12 @@ import (
 )
 
 // Flow is one verdict of a node's kernel: the first packet of a flow, a flow
-// judged again, or a drop. It is not modified after it is made.
+// judged again, or a drop; or the end of a flow. It is not modified after it is made.
 type Flow struct {
 	Time       time.Time      `json:"time"`
 	Node       string         `json:"node"`
 	Hook       string         `json:"hook"`    // where it was judged: "from_pod", …
-	Verdict    string         `json:"verdict"` // "admitted", "dropped" or "forwarded"
+	Verdict    string         `json:"verdict"` // Admitted, …
 	Reason     string         `json:"reason,omitempty"`
 	ReasonText string         `json:"reasonText,omitempty"`
 	Revision   uint32         `json:"revision"` // policy revision of the verdict
@@ -25,15 +25,31 @@ type Flow struct {
 	TCPFlags   string         `json:"tcpFlags,omitempty"`
 	Reply      bool           `json:"reply,omitempty"`
 	Bytes      uint32         `json:"bytes"` // of the packet
-	// Unattested: the node that sent the packet has not published that a pod of
-	// its own has the source's identity.
-	Unattested bool `json:"unattested,omitempty"`
 	// ServiceName is the namespace/name of Service.
 	ServiceName string `json:"serviceName,omitempty"`
 	// Policies are those that decided: of an admitted packet those with a rule
 	// that admits it, of a packet that policy dropped those that isolate the
 	// pod. None: no policy isolates the pods, or another node judges.
 	Policies []PolicyPart `json:"policies,omitempty"`
+	// Ended tells what an ended flow carried; nil for every other verdict.
+	Ended *Ended `json:"ended,omitempty"`
+	// Unattested: the node that sent the packet has not published that a pod of
+	// its own has the source's identity.
+	Unattested bool `json:"unattested,omitempty"`
+}
+
+// Ended sums up a flow. Src is who opened it.
+type Ended struct {
+	Opened   time.Time `json:"opened"`   // first packet; Time is that of the last
+	Sent     Carried   `json:"sent"`     // from Src to Dst
+	Answered Carried   `json:"answered"` // from Dst to Src
+}
+
+// Carried is what went one way. Packets that segmentation offload joins count
+// one by one, their headers once.
+type Carried struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"` // IP headers included
 }
 
 // PolicyPart is what a policy had to do with a verdict.
@@ -57,7 +73,12 @@ const (
 	Admitted  = "admitted"
 	Dropped   = "dropped"
 	Forwarded = "forwarded" // the receiving node judges
+	Audited   = "audit"     // admitted in audit mode, although policy denies it
+	Over      = "ended"     // no verdict: the flow is over, see Ended
 )
+
+// Verdicts are all that there are.
+var Verdicts = []string{Admitted, Dropped, Forwarded, Audited, Over}
 
 // End is one end of a flow, after the translation of Services.
 type End struct {

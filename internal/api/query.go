@@ -156,8 +156,8 @@ func (q *Query) ParseLabel(s string) error {
 
 // ParseVerdict sets the verdict.
 func (q *Query) ParseVerdict(s string) error {
-	if s != Admitted && s != Dropped && s != Forwarded {
-		return fmt.Errorf("verdict %q: want %s, %s or %s", s, Admitted, Dropped, Forwarded)
+	if !slices.Contains(Verdicts, s) {
+		return fmt.Errorf("verdict %q: want one of %s", s, strings.Join(Verdicts, ", "))
 	}
 	q.Verdict = s
 	return nil

@@ -40,7 +40,7 @@ func (a *app) flowsCommand() *cobra.Command {
 		Long: `Show who talks to whom, and what was dropped and why.
 
 A line is a verdict: the first packet of a flow, a flow that a changed policy
-judged again, or a drop. The node that receives a packet judges it; for the node
+judged again, or a drop; or, "ended", what a flow carried in all. The node that receives a packet judges it; for the node
 that sends it, it is "forwarded". The filters apply to both ends: a flow is
 shown if one of its ends has the namespace, pod, identity and labels asked for.`,
 		Example: `  signet flows                                      the last 20 of the cluster
@@ -70,7 +70,7 @@ func (f *flowFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.identity, "identity", "", "identity of one end: a number, or host, world, remote-node, …")
 	flags.StringArrayVar(&f.labels, "label", nil, "label KEY=VALUE of one end's pod; may be repeated")
 	flags.StringVar(&f.Policy, "policy", "", "policy that decided, as NAMESPACE/NAME")
-	flags.StringVar(&f.Verdict, "verdict", "", "admitted, dropped or forwarded")
+	flags.StringVar(&f.Verdict, "verdict", "", "admitted, dropped, forwarded, audit or ended")
 	flags.StringVar(&f.Reason, "reason", "", "reason of a drop, like policy-ingress")
 	flags.StringVar(&f.Protocol, "protocol", "", "TCP, UDP, SCTP, ICMP, …")
 	flags.Uint16Var(&f.Port, "port", 0, "port of one end or of the Service")

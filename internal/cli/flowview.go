@@ -14,6 +14,7 @@ import (
 
 var verdictColours = map[string]table.Colour{
 	api.Admitted: table.Green, api.Dropped: table.Red, api.Forwarded: table.Faint,
+	api.Audited: table.Yellow, api.Over: table.Faint,
 }
 
 // flowView shows records as they come, in the format asked for.
@@ -106,6 +107,18 @@ func identityText(end *api.End, wide bool) string {
 	return text
 }
 
+// endedText says what a flow carried, and for how long.
+func endedText(f *api.Flow) string {
+	if f.Ended == nil {
+		return ""
+	}
+	carried := func(c api.Carried) string {
+		return count(int(c.Packets), "packet", "packets") + ", " + byteText(c.Bytes)
+	}
+	return fmt.Sprintf("after %s: sent %s; answered %s", f.Time.Sub(f.Ended.Opened).Round(100*time.Millisecond),
+		carried(f.Ended.Sent), carried(f.Ended.Answered))
+}
+
 func serviceText(f *api.Flow) string {
 	if f.ServiceName == "" {
 		return f.Service.String()
@@ -135,14 +148,16 @@ func noteText(f *api.Flow, wide bool) string {
 		}
 	}
 	add(f.Service.IsValid(), "Service %s", serviceText(f))
-	add(f.Verdict != api.Dropped && len(f.Policies) > 0, "by %s", policyText(f.Policies))
+	denied := f.Verdict == api.Dropped || f.Verdict == api.Audited
+	add(f.Ended != nil, "%s", endedText(f))
+	add(!denied && len(f.Policies) > 0, "by %s", policyText(f.Policies))
 	add(f.Reply, "reply")
 	add(f.Unattested && f.Verdict != api.Dropped, "identity not published by its node")
-	add(f.TCPFlags != "" && (wide || f.Verdict == api.Dropped), "%s", strings.ReplaceAll(f.TCPFlags, ",", "+"))
-	add(wide, "%d bytes", f.Bytes)
+	add(f.TCPFlags != "" && (wide || denied), "%s", strings.ReplaceAll(f.TCPFlags, ",", "+"))
+	add(wide && f.Ended == nil, "%d bytes", f.Bytes)
 	add(wide, "policy revision %d", f.Revision)
 	text := strings.Join(notes, ", ")
-	if f.Verdict != api.Dropped || f.Reason == "" {
+	if !denied || f.Reason == "" {
 		return text
 	}
 	reason := f.Reason

@@ -22,7 +22,7 @@ func (w *Watcher) Namespaces() map[string]map[string]string {
 	items := w.namespaces.items()
 	labels := make(map[string]map[string]string, len(items))
 	for _, it := range items {
-		labels[it.Name] = it.value
+		labels[it.Name] = it.value.object
 	}
 	return labels
 }
@@ -34,7 +34,7 @@ func (w *Watcher) Policies() ([]policy.Policy, []Problem) {
 	items := w.policies.items()
 	policies := make([]policy.Policy, len(items))
 	for n, it := range items {
-		policies[n] = it.value
+		policies[n] = it.value.object
 		problems = append(problems, it.problems...)
 	}
 	return policies, problems

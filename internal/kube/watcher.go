@@ -38,8 +38,8 @@ type Watcher struct {
 	feeds  []*feed
 
 	pods       collection[Pod]
-	namespaces collection[map[string]string]
-	policies   collection[policy.Policy]
+	namespaces collection[annotated[map[string]string]]
+	policies   collection[annotated[policy.Policy]]
 	services   collection[serviceFront]
 	slices     collection[serviceSlice]
 	identities collection[published]
@@ -87,9 +87,9 @@ func (w *Watcher) addCore(config Config) error {
 		add(w, config, &w.pods, Pods, builtin(core, Pods, here), &corev1.Pod{}, parsePod),
 		add(w, config, &w.nodes, Nodes, builtin(core, Nodes, itself), &corev1.Node{}, parseNode),
 		add(w, config, &w.namespaces, Namespaces, builtin(core, Namespaces, everything),
-			&corev1.Namespace{}, parseNamespace),
+			&corev1.Namespace{}, withAnnotations(namespaceKind, parseNamespace)),
 		add(w, config, &w.policies, NetworkPolicies, builtin(networking, NetworkPolicies, everything),
-			&netv1.NetworkPolicy{}, parsePolicy),
+			&netv1.NetworkPolicy{}, withAnnotations("NetworkPolicy", parsePolicy)),
 		add(w, config, &w.services, Services, builtin(core, Services, everything),
 			&corev1.Service{}, parseService),
 		add(w, config, &w.slices, EndpointSlices, builtin(discovery, EndpointSlices, everything),

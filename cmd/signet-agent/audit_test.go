@@ -1,0 +1,34 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/signet-cni/signet/identity"
+)
+
+// Audit mode of a namespace marks its identities in the table, and goes when
+// the annotation goes.
+func TestAuditMode(t *testing.T) {
+	c := newFakeCluster()
+	c.addPod("a", "web")
+	r, _ := newTestRules(t, c)
+	expect := func(when string, want bool) {
+		t.Helper()
+		syncRules(t, r)
+		if got := r.compiled.Table.Identities[roleID("web")].Audit; got != want {
+			t.Errorf("%s: audit %v, want %v", when, got, want)
+		}
+		if r.compiled.Table.Identities[identity.World].Audit {
+			t.Errorf("%s: the world is in audit mode", when)
+		}
+	}
+	expect("at first", false)
+	c.audit = audit{namespaces: []string{"other"}}
+	expect("another namespace", false)
+	c.audit = audit{namespaces: []string{"other", "shop"}}
+	expect("its namespace", true)
+	c.audit = audit{}
+	expect("no longer", false)
+	c.audit = audit{everywhere: true}
+	expect("everywhere", true)
+}
