@@ -22,8 +22,7 @@ func TestAgent(t *testing.T) {
 		interrupt(t, 2*time.Second, killAgents, client, denied, db)
 	})
 	t.Run("replaced", func(t *testing.T) {
-		// A rollout also replaces the process of a userspace WireGuard, which takes seconds.
-		interrupt(t, 20*time.Second, func(t *testing.T) {
+		interrupt(t, 2*time.Second, func(t *testing.T) {
 			kubectl(t, "rollout", "restart", "daemonset", "signet", "-n", lab.SignetNamespace)
 			kubectl(t, "rollout", "status", "daemonset", "signet", "-n", lab.SignetNamespace, "--timeout=3m")
 		}, client, denied, db)
