@@ -32,6 +32,7 @@ type cluster interface {
 // kernel is where rules are put in force (datapath.Datapath).
 type kernel interface {
 	SetPolicy(*policy.Table) (changed bool, err error)
+	ExtendPolicy(gain *policy.Table) error
 	SetEndpoint(datapath.Endpoint) error
 	DeleteEndpoint(netip.Addr) error
 }
@@ -202,17 +203,8 @@ func (r *rules) learn() {
 // apply compiles and puts in force, then lets endpoints take their numbers.
 // Those that have left since they were listed are passed over. r.mu is held.
 func (r *rules) apply(members []member, policies []policy.Policy) error {
-	sets, audit := r.registry.All(), r.audit()
-	if !r.current(sets, policies) || !audit.equal(r.audited) {
-		began := time.Now()
-		compiled := policy.Compile(sets, policies)
-		compiled.Table.Audit(sets, audit.holds)
-		r.compiledIn(time.Since(began))
-		if _, err := r.kernel.SetPolicy(&compiled.Table); err != nil {
-			return err
-		}
-		r.history.add(&compiled)
-		r.compiled, r.sets, r.policies, r.audited, r.loaded = compiled, sets, policies, audit, true
+	if err := r.load(r.registry.All(), policies, r.audit()); err != nil {
+		return err
 	}
 	here := map[string]bool{}
 	for _, ep := range r.endpoints() {
@@ -227,9 +219,70 @@ func (r *rules) apply(members []member, policies []policy.Policy) error {
 	return errors.Join(errs...)
 }
 
-// current reports whether what is in force was compiled from the same.
-func (r *rules) current(sets map[identity.ID]identity.Set, policies []policy.Policy) bool {
-	return r.loaded && maps.EqualFunc(sets, r.sets, identity.Set.Equal) && reflect.DeepEqual(policies, r.policies)
+// load puts in force what the policies make of the sets: as little as has
+// changed. r.mu is held.
+func (r *rules) load(sets map[identity.ID]identity.Set, policies []policy.Policy, audit audit) error {
+	if r.loaded && audit.equal(r.audited) && reflect.DeepEqual(policies, r.policies) {
+		if added, only := addedTo(r.sets, sets); only {
+			done, err := r.extend(added)
+			if done || err != nil {
+				return err
+			}
+		}
+	}
+	r.loaded = false // until it is known what is in force
+	began := time.Now()
+	compiled := policy.Compile(sets, policies)
+	compiled.Table.Audit(sets, audit.holds)
+	r.compiledIn(time.Since(began))
+	if _, err := r.kernel.SetPolicy(&compiled.Table); err != nil {
+		return err
+	}
+	r.history.add(&compiled)
+	r.compiled, r.sets, r.policies, r.audited, r.loaded = compiled, sets, policies, audit, true
+	return nil
+}
+
+// extend adds identities to what is in force; done is false if that takes a
+// whole compilation.
+func (r *rules) extend(added map[identity.ID]identity.Set) (done bool, err error) {
+	if len(added) == 0 {
+		return true, nil
+	}
+	began := time.Now()
+	gain, ok := r.compiled.Extend(added)
+	if !ok {
+		return false, nil
+	}
+	gain.Audit(added, r.audited.holds)
+	maps.Copy(r.compiled.Table.Identities, gain.Identities)
+	r.compiledIn(time.Since(began))
+	if err := r.kernel.ExtendPolicy(&gain); err != nil {
+		r.loaded = false
+		return false, err
+	}
+	r.sets = maps.Clone(r.sets)
+	maps.Copy(r.sets, added)
+	return true, nil
+}
+
+// addedTo gives what after has and before has not, and whether that is the only
+// difference.
+func addedTo(before, after map[identity.ID]identity.Set) (added map[identity.ID]identity.Set, only bool) {
+	added = map[identity.ID]identity.Set{}
+	common := 0
+	for id, set := range after {
+		old, there := before[id]
+		switch {
+		case !there:
+			added[id] = set
+		case !old.Equal(set):
+			return nil, false
+		default:
+			common++
+		}
+	}
+	return added, common == len(before)
 }
 
 func (r *rules) setEndpoint(m member) error {

@@ -114,7 +114,9 @@ type fakeKernel struct {
 	table     policy.Table
 	endpoints map[netip.Addr]identity.ID
 	loads     int
-	err       error
+	// extensions of the policy that was loaded last
+	extensions int
+	err        error
 }
 
 func (k *fakeKernel) SetPolicy(t *policy.Table) (bool, error) {
@@ -124,6 +126,17 @@ func (k *fakeKernel) SetPolicy(t *policy.Table) (bool, error) {
 	k.loads++
 	k.table = *t
 	return true, nil
+}
+
+func (k *fakeKernel) ExtendPolicy(gain *policy.Table) error {
+	if k.err != nil {
+		return k.err
+	}
+	k.extensions++
+	for id, entry := range gain.Identities {
+		k.table.Identities[id] = entry
+	}
+	return nil
 }
 
 func (k *fakeKernel) SetEndpoint(ep datapath.Endpoint) error {
@@ -271,6 +284,38 @@ func TestNothingNewIsNotLoaded(t *testing.T) {
 	syncRules(t, r)
 	if k.loads != 2 || len(k.endpoints) != 2 {
 		t.Errorf("loaded %d times, endpoints %v", k.loads, k.endpoints)
+	}
+}
+
+// A new identity is added to the policy in force, one that goes or that comes
+// with another policy is not.
+func TestNewIdentityExtends(t *testing.T) {
+	c := newFakeCluster()
+	c.addPod("a", "web")
+	r, k := newTestRules(t, c)
+	expect := func(what string, loads, extensions int) {
+		t.Helper()
+		syncRules(t, r)
+		if k.loads != loads || k.extensions != extensions {
+			t.Errorf("%s: loaded %d times, extended %d times; want %d, %d", what, k.loads, k.extensions, loads, extensions)
+		}
+	}
+	expect("first", 1, 0)
+	c.published[roleID("far")] = roleSet("far")
+	expect("another node's", 1, 1)
+	c.addPod("b", "db")
+	expect("one here", 1, 2)
+	expect("nothing", 1, 2)
+	c.policies = []policy.Policy{{Namespace: "shop", Name: "closed", IsolatesIngress: true}}
+	c.published[roleID("more")] = roleSet("more")
+	expect("with a policy", 2, 2)
+	if k.table.Identities[roleID("more")].Ingress == policy.NotIsolated {
+		t.Error("the policy is not in force")
+	}
+	c.addPod("d", "late")
+	expect("isolated", 2, 3)
+	if k.table.Identities[roleID("late")].Ingress == policy.NotIsolated {
+		t.Error("the policy does not hold for the new identity")
 	}
 }
 

@@ -3,6 +3,7 @@ package datapath
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"github.com/signet-cni/signet/enforce/policy"
 )
@@ -66,6 +67,34 @@ func (d *Datapath) SetPolicy(t *policy.Table) (changed bool, err error) {
 		return true, err
 	}
 	return true, d.policy.pruneRows(rows)
+}
+
+// ExtendPolicy adds to the table in force the rows and identities that it gains
+// (policy.Result.Extend). Nothing that is there changes its meaning, so the
+// revision stays, and no flow is judged again.
+func (d *Datapath) ExtendPolicy(gain *policy.Table) error {
+	rows := toRows(gain)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.revision == 0 {
+		return errors.New("extend the policy: none is loaded")
+	}
+	for id := range rows.identities {
+		if _, known := d.policy.identities.known[bpfIdentityKey{Identity: id, Side: d.revision & 1}]; known {
+			return fmt.Errorf("extend the policy: identity %d is there", id)
+		}
+	}
+	if err := d.policy.addRows(rows); err != nil {
+		return err
+	}
+	for id, side := range rows.identities {
+		for _, n := range []uint32{d.revision&1 ^ 1, d.revision & 1} {
+			if err := d.policy.identities.set(bpfIdentityKey{Identity: id, Side: n}, side); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (p *policyTables) addRows(rows *policyRows) error {

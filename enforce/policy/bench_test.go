@@ -10,7 +10,7 @@ import (
 
 // bigCluster gives 10,000 identities in 100 namespaces at scale 1, and 1,000
 // policies over them.
-func bigCluster(b *testing.B, identities, policies int) (map[identity.ID]identity.Set, []Policy) {
+func bigCluster(b testing.TB, identities, policies int) (map[identity.ID]identity.Set, []Policy) {
 	b.Helper()
 	ids := make(map[identity.ID]identity.Set, identities)
 	for n := range identities {

@@ -21,34 +21,72 @@ type row struct {
 
 // builder numbers what was compiled and lays it out as a Table.
 type builder struct {
-	pool     *portPool
-	subjects map[identity.ID]subject
-	classes  []*class
-	ruleSets map[digest]*ruleSet
-	rows     map[row]*portSet
+	pool       *portPool
+	classifier *classifier
+	grouper    *grouper
+	short      shorten
+	subjects   map[identity.ID]subject
+	classes    []*class
+	ruleSets   map[digest]*ruleSet
+	rows       map[row]*portSet
 
 	classNumbers   map[digest]uint64
 	ruleSetNumbers map[digest]uint64
 	portSetNumbers map[digest]uint64
+
+	// For Extend: who matches a peer, which rule sets name it, and which
+	// numbers are in use.
+	members       map[*peer][]*class
+	byPeer        map[*peer][]*ruleSet
+	takenClasses  map[uint64]bool
+	takenRuleSets map[uint64]bool
+	takenPortSets map[uint64]bool
 }
 
-func (b *builder) build(short shorten) Table {
-	b.layRows()
-	b.number(short)
-	table := Table{
-		Identities: b.entries(),
-		Rules:      make(map[RuleKey]Ports, len(b.rows)),
+// settle drops what was needed to build the table, and prepares for Extend.
+func (b *builder) settle() {
+	b.rows, b.classes = nil, nil
+	b.byPeer = map[*peer][]*ruleSet{}
+	for _, rules := range b.ruleSets {
+		b.indexRules(rules)
+	}
+	b.takenClasses, b.takenRuleSets, b.takenPortSets = inUse(b.classNumbers), inUse(b.ruleSetNumbers), inUse(b.portSetNumbers)
+}
+
+func (b *builder) indexRules(rules *ruleSet) {
+	for _, t := range rules.terms {
+		b.byPeer[t.peer] = append(b.byPeer[t.peer], rules)
+	}
+}
+
+func inUse(numbers map[digest]uint64) map[uint64]bool {
+	taken := make(map[uint64]bool, len(numbers))
+	for _, number := range numbers {
+		taken[number] = true
+	}
+	return taken
+}
+
+func newTable(rows int) Table {
+	return Table{
+		Identities: map[identity.ID]Entry{},
+		Rules:      make(map[RuleKey]Ports, rows),
 		CIDRs:      map[CIDRKey]Ports{},
 		Chunks:     map[ChunkKey]Chunk{},
 		Names:      map[NameKey]struct{}{},
 	}
+}
+
+func (b *builder) build() Table {
+	b.layRows()
+	b.number()
+	table := newTable(len(b.rows))
+	table.Identities = b.entries()
 	for at, set := range b.rows {
 		table.Rules[RuleKey{b.ruleSetID(at.rules), b.classID(at.class)}] = b.ports(set)
 	}
 	for _, rules := range b.ruleSets {
-		for _, block := range rules.blocks {
-			table.CIDRs[CIDRKey{b.ruleSetID(rules), block.prefix}] = b.ports(block.ports)
-		}
+		b.addBlocks(&table, rules)
 	}
 	for set := range b.portSets() {
 		table.addPorts(b.ports(set).Set, set)
@@ -56,15 +94,21 @@ func (b *builder) build(short shorten) Table {
 	return table
 }
 
+func (b *builder) addBlocks(table *Table, rules *ruleSet) {
+	for _, block := range rules.blocks {
+		table.CIDRs[CIDRKey{b.ruleSetID(rules), block.prefix}] = b.ports(block.ports)
+	}
+}
+
 func (b *builder) layRows() {
-	members := map[*peer][]*class{}
+	b.members = map[*peer][]*class{}
 	for _, c := range b.classes {
 		for _, p := range c.peers {
-			members[p] = append(members[p], c)
+			b.members[p] = append(b.members[p], c)
 		}
 	}
 	for _, rules := range b.ruleSets {
-		rules.classRows(b.pool, members, func(c *class, set *portSet) { b.rows[row{rules, c}] = set })
+		rules.classRows(b.pool, b.members, func(c *class, set *portSet) { b.rows[row{rules, c}] = set })
 	}
 }
 
@@ -82,7 +126,7 @@ func (b *builder) portSets() map[*portSet]bool {
 	return used
 }
 
-func (b *builder) number(short shorten) {
+func (b *builder) number() {
 	classes := make([]digest, 0, len(b.classes))
 	for _, c := range b.classes {
 		classes = append(classes, c.digest)
@@ -92,9 +136,9 @@ func (b *builder) number(short shorten) {
 	for set := range used {
 		sets = append(sets, set.digest)
 	}
-	b.classNumbers = assignNumbers(classes, uint64(ClassNonPod)+1, short)
-	b.ruleSetNumbers = assignNumbers(slices.Collect(maps.Keys(b.ruleSets)), uint64(NotIsolated)+1, short)
-	b.portSetNumbers = assignNumbers(sets, 1, short)
+	b.classNumbers = assignNumbers(classes, uint64(ClassNonPod)+1, b.short)
+	b.ruleSetNumbers = assignNumbers(slices.Collect(maps.Keys(b.ruleSets)), uint64(NotIsolated)+1, b.short)
+	b.portSetNumbers = assignNumbers(sets, 1, b.short)
 }
 
 func (b *builder) classID(c *class) ClassID {
@@ -121,19 +165,23 @@ func (b *builder) ports(set *portSet) Ports {
 func (b *builder) entries() map[identity.ID]Entry {
 	entries := make(map[identity.ID]Entry, len(b.subjects)+len(nonPods))
 	for id, s := range b.subjects {
-		ingress, egress := s.groups[Ingress].rules, s.groups[Egress].rules
-		entries[id] = Entry{
-			Class:        b.classID(s.class),
-			Ingress:      b.ruleSetID(ingress),
-			Egress:       b.ruleSetID(egress),
-			IngressCIDRs: ingress != nil && len(ingress.blocks) > 0,
-			EgressCIDRs:  egress != nil && len(egress.blocks) > 0,
-		}
+		entries[id] = b.entry(s)
 	}
 	for _, id := range nonPods {
 		entries[id] = Entry{Class: ClassNonPod}
 	}
 	return entries
+}
+
+func (b *builder) entry(s subject) Entry {
+	ingress, egress := s.groups[Ingress].rules, s.groups[Egress].rules
+	return Entry{
+		Class:        b.classID(s.class),
+		Ingress:      b.ruleSetID(ingress),
+		Egress:       b.ruleSetID(egress),
+		IngressCIDRs: ingress != nil && len(ingress.blocks) > 0,
+		EgressCIDRs:  egress != nil && len(egress.blocks) > 0,
+	}
 }
 
 // addPorts adds the port numbers and names of a set.

@@ -12,6 +12,8 @@ type Result struct {
 	Table    Table
 	Explain  *Explain
 	Problems []Problem // in the order of the policies' names
+
+	builder *builder // for Extend
 }
 
 // nonPods are the identities that stand for no labels. No policy selects them,
@@ -47,14 +49,19 @@ func compile(ids map[identity.ID]identity.Set, policies []Policy, short shorten)
 		}
 	}
 	builder := &builder{
-		pool:     pool,
-		subjects: subjects,
-		classes:  slices.Collect(maps.Values(classifier.classes)),
-		ruleSets: grouper.ruleSets,
-		rows:     map[row]*portSet{},
+		pool:       pool,
+		classifier: classifier,
+		grouper:    grouper,
+		short:      short,
+		subjects:   subjects,
+		classes:    slices.Collect(maps.Values(classifier.classes)),
+		ruleSets:   grouper.ruleSets,
+		rows:       map[row]*portSet{},
 	}
-	table := builder.build(short)
-	return Result{Table: table, Explain: builder.explain(), Problems: normal.problems}
+	table := builder.build()
+	result := Result{Table: table, Explain: builder.explain(), Problems: normal.problems, builder: builder}
+	builder.settle()
+	return result
 }
 
 // policies gives the policies in their normal form, by name.

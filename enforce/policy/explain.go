@@ -3,13 +3,15 @@ package policy
 import (
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/signet-cni/signet/identity"
 )
 
 // Explain answers why a Table says what it says. It refers to the compiled
-// policies, and is immutable.
+// policies, grows with Result.Extend, and is safe for concurrent use.
 type Explain struct {
+	mu       sync.RWMutex
 	subjects map[identity.ID]subject
 	ruleSets map[RuleSetID]*ruleSet
 	classes  map[ClassID]*class
@@ -37,6 +39,8 @@ func (b *builder) explain() *Explain {
 // Isolating gives the policies that isolate an identity in a direction, by
 // name; none where it is not isolated or not known.
 func (e *Explain) Isolating(id identity.ID, direction Direction) []Isolation {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
 	s, ok := e.subjects[id]
 	if !ok {
 		return nil
@@ -57,7 +61,7 @@ func (e *Explain) RuleSet(id RuleSetID) []RuleRef {
 // Row gives the rules that admit a class on any port: those behind the row
 // that holds for it, whether it has one of its own or falls back.
 func (e *Explain) Row(key RuleKey) []RuleRef {
-	c := e.classes[key.Class]
+	c := e.class(key.Class)
 	return e.rules(key.RuleSet, func(p *peer) bool {
 		switch p.scope {
 		case scopeEverything:
@@ -82,7 +86,15 @@ func (p *peer) covers(addr netip.Addr) bool {
 		!slices.ContainsFunc(p.except, func(except netip.Prefix) bool { return except.Contains(addr) })
 }
 
+func (e *Explain) class(id ClassID) *class {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.classes[id]
+}
+
 func (e *Explain) rules(id RuleSetID, holds func(*peer) bool) []RuleRef {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
 	rules, ok := e.ruleSets[id]
 	if !ok {
 		return nil
