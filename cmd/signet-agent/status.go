@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/unixsocket"
@@ -123,6 +125,28 @@ func (s *status) Endpoints() []api.Endpoint {
 			Identity: id, NamespaceLabels: sets[id].NamespaceLabels, Labels: sets[id].PodLabels,
 			Shaped: ep.Shaped,
 		})
+	}
+	return list
+}
+
+// Services lists what the node translates.
+func (s *status) Services() []api.Service {
+	if s.startProblem() != nil {
+		return nil
+	}
+	protocols := map[policy.Protocol]string{policy.TCP: "tcp", policy.UDP: "udp", policy.SCTP: "sctp"}
+	services, _ := s.agent.watcher.Services()
+	list := make([]api.Service, 0, len(services))
+	for _, service := range services {
+		one := api.Service{Namespace: service.Namespace, Name: service.Name, PortName: service.Port, Backends: service.Backends}
+		for _, f := range service.Frontends {
+			if !f.Addr.IsValid() {
+				f.Addr = netip.IPv4Unspecified()
+			}
+			one.Protocol = protocols[f.Protocol]
+			one.Frontends = append(one.Frontends, netip.AddrPortFrom(f.Addr, f.Port))
+		}
+		list = append(list, one)
 	}
 	return list
 }

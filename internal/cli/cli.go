@@ -100,7 +100,8 @@ need the rights to list pods and to exec in them, in kube-system.`,
   signet endpoint list                     which pods are there, with which identity?
   signet identity show 2463510212          what does this number stand for?
   signet flows -f --verdict dropped        what is being dropped, and why?
-  signet flows --pod concert/vip           who talks to this pod?`,
+  signet flows --pod concert/vip           who talks to this pod?
+  signet policy why --from concert/stranger --to concert/vip --port 80`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -114,7 +115,7 @@ need the rights to list pods and to exec in them, in kube-system.`,
 	flags.StringVar(&a.context, "context", "", "context of the kubeconfig")
 	flags.StringVar(&a.namespace, "signet-namespace", agents.DefaultNamespace, "namespace of the agents")
 	flags.StringSliceVar(&a.nodes, "node", nil, "ask only these nodes of the cluster")
-	root.AddCommand(a.statusCommand(), a.endpointCommand(), a.identityCommand(), a.flowsCommand(), a.versionCommand())
+	root.AddCommand(a.statusCommand(), a.endpointCommand(), a.identityCommand(), a.flowsCommand(), a.policyCommand(), a.serviceCommand(), a.versionCommand())
 	return root
 }
 
