@@ -15,6 +15,7 @@ import (
 	"github.com/signet-cni/signet/internal/masquerade"
 	"github.com/signet-cni/signet/internal/reconcile"
 	"github.com/signet-cni/signet/overlay"
+	"github.com/signet-cni/signet/overlay/device"
 )
 
 // resync is how often every loop runs although nothing poked it: the kernel
@@ -104,6 +105,7 @@ func (l *loops) run(ctx context.Context) {
 	for _, loop := range all {
 		running.Go(func() { loop.Run(ctx) })
 	}
+	running.Go(func() { l.watchDevice(ctx) })
 	ticker := time.NewTicker(resync)
 	defer ticker.Stop()
 	for {
@@ -115,6 +117,23 @@ func (l *loops) run(ctx context.Context) {
 				loop.Poke()
 			}
 		}
+	}
+}
+
+// watchDevice configures the device at once when it changes: a signet-wg that
+// comes back knows neither key nor peers.
+func (l *loops) watchDevice(ctx context.Context) {
+	for ctx.Err() == nil {
+		changed, err := device.Watch(ctx, overlay.DefaultDevice)
+		if err != nil {
+			l.agent.log.Warn("cannot watch the WireGuard device; it is looked at from time to time",
+				"error", err, "every", resync)
+			return
+		}
+		for range changed {
+			l.tunnel.Poke()
+		}
+		l.tunnel.Poke() // the watch ended: something may have been missed
 	}
 }
 

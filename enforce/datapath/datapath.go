@@ -97,7 +97,7 @@ func explainLoad(err error) error {
 	var verifier *ebpf.VerifierError
 	switch {
 	case errors.Is(err, ebpf.ErrMapIncompatible):
-		return fmt.Errorf("%w (pinned by another version; drain the node, remove the pins and restart)", err)
+		return fmt.Errorf("%w (what is pinned under this layout's name is something else: remove it and restart)", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w (the agent needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)", err)
 	case errors.As(err, &verifier):

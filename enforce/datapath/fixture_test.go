@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -118,7 +119,10 @@ func openNode(t testing.TB, cfg Config) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, d.Close()) })
+	t.Cleanup(func() {
+		must(t, d.Close())
+		must(t, os.RemoveAll(cfg.PinPath)) // it holds the maps' memory
+	})
 	n := &node{Datapath: d, t: t}
 	n.drops, err = d.Drops()
 	must(t, err)

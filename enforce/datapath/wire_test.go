@@ -155,7 +155,11 @@ func TestRandomRoundTrips(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	for range 3000 {
+	packets := 3000
+	if testing.Short() {
+		packets /= 20
+	}
+	for range packets {
 		checkRoundTrip(t, near, far, randomPacket(r))
 	}
 }

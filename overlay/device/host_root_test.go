@@ -1,6 +1,7 @@
 package device_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -82,18 +83,23 @@ func TestMasqueradeUsesNodeAddress(t *testing.T) {
 	a.run("iptables", "-w", "-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE")
 	p := a.tap(overlay.DefaultDevice, ethAll) // no other sees what leaves
 
-	send := func(network string) {
-		conn, err := net.Dial(network, netip.AddrPortFrom(b.pod(), 4000).String())
-		must(t, err)
+	send := func() error {
+		conn, err := net.Dial("udp4", netip.AddrPortFrom(b.pod(), 4000).String())
+		if err != nil {
+			return err
+		}
 		defer conn.Close()
 		_, err = conn.Write([]byte("hello"))
-		must(t, err)
+		if errors.Is(err, unix.ENOKEY) { // the kernel's device, behind the tap: no peer has an IPv4 address
+			return nil
+		}
+		return err
 	}
-	send("udp4")
+	must(t, send())
 	if src := leaving(t, p, b.pod()); src != a.address {
 		t.Errorf("masqueraded as %s, want the node's address %s", src, a.address)
 	}
-	a.do(func() error { send("udp4"); return nil }) // the host itself
+	a.do(send) // the host itself
 	if src := leaving(t, p, b.pod()); src != a.address {
 		t.Errorf("the host sends from %s, want the node's address %s", src, a.address)
 	}

@@ -71,16 +71,23 @@ func (p probe) check(t *testing.T) {
 	defer l.Close()
 	defer p.server.EchoUDP(p.port)()
 	p.by.WantDrops(p.refused, func() {
-		if conn, err := p.client.Dial(to, never); err == nil {
-			t.Errorf("%s: TCP is admitted", p.name)
-			_ = conn.Close()
-		}
-	})
-	p.by.WantDrops(p.refused, func() {
+		tcp := make(chan error, 1)
+		go func() { tcp <- p.connects(to) }()
 		if p.client.EchoOnce(to, []byte("x"), never) == nil {
 			t.Errorf("%s: UDP is admitted", p.name)
 		}
+		if <-tcp == nil {
+			t.Errorf("%s: TCP is admitted", p.name)
+		}
 	})
+}
+
+func (p probe) connects(to netip.AddrPort) error {
+	conn, err := p.client.Dial(to, never)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // TestPolicy checks new flows of every path under policies of both

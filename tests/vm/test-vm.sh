@@ -3,7 +3,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../kind/lib.sh"
 
 VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-limit=3m # for each kernel
+limit=9m
 kernels=( # series, Debian suite, the hooks that programs are attached with
 	"6.12 bookworm-backports tcx"
 	"6.1 bookworm clsact"

@@ -17,7 +17,7 @@ import (
 const (
 	// Live asks over one TCP connection.
 	Live = "live"
-	// New asks with a new UDP socket every time.
+	// New asks over a new TCP connection every time.
 	New = "new"
 )
 

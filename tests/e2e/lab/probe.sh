@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2086,SC2016  # answers are split into words; the inner script gets arguments
 # Makes all probes at once that it reads, one a line: NUMBER PROTOCOL HOST PORT SECONDS
 # Answers with a line each: NUMBER OUTCOME [SERVER CLIENT], in which SERVER is the name that the server gave for itself
 # and CLIENT the address and port that it was asked from.

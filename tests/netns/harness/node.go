@@ -1,18 +1,13 @@
 package harness
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/internal/masquerade"
@@ -38,11 +33,8 @@ type Node struct {
 
 	cluster *Cluster
 	dir     string
-	key     wgtypes.Key
 	public  overlay.Node
-	device  *device.Device
-	server  *exec.Cmd // nil with kernel WireGuard
-	index   int       // of the WireGuard device
+	wg      *wireGuard
 	cni     *cniSide
 }
 
@@ -58,8 +50,10 @@ func (c *Cluster) newNode(i int) *Node {
 	n.Namespace = newNamespace(c.t, name)
 	c.must(n.plug(name, n.Addr, c.options.UnderlayMTU))
 	c.must(n.Try(prepareRouter))
-	c.must(n.newIdentity())
-	c.must(n.openDevice())
+	var err error
+	n.wg, err = newWireGuard(n.Namespace)
+	c.must(err)
+	n.publish()
 	c.must(n.plan(nil))
 	n.OpenDatapath()
 	c.must(n.Try(func() error {
@@ -87,67 +81,13 @@ func (n *Node) makeDirs() error {
 
 func (n *Node) bpfDir() string { return filepath.Join(n.dir, "bpf") }
 
-func (n *Node) newIdentity() error {
-	key, err := wgtypes.GeneratePrivateKey()
-	if err != nil {
-		return err
-	}
-	n.key = key
+// publish fills in what the other nodes learn of this one.
+func (n *Node) publish() {
 	n.public = overlay.Node{
-		Name: n.name, PublicKey: key.PublicKey(),
+		Name: n.name, PublicKey: n.wg.key.PublicKey(),
 		Endpoint:  netip.AddrPortFrom(n.Addr, overlay.DefaultPort),
 		PodCIDRs:  []netip.Prefix{n.PodCIDR},
 		Addresses: []netip.Addr{n.Addr},
-	}
-	return nil
-}
-
-// openDevice makes the kernel's WireGuard device, or starts signet-wg where
-// the kernel has none.
-func (n *Node) openDevice() error {
-	err := n.Try(func() error {
-		_, err := device.Open(overlay.DefaultDevice, serverMTU)
-		return err
-	})
-	if errors.Is(err, device.ErrNoKernel) {
-		err = n.startServer()
-	}
-	if err != nil {
-		return err
-	}
-	return n.ensureDevice()
-}
-
-// ensureDevice finds the device as the agent does when it starts.
-func (n *Node) ensureDevice() error {
-	return n.Try(func() (err error) {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		n.device, err = device.Ensure(ctx, overlay.DefaultDevice, serverMTU)
-		if err != nil {
-			return err
-		}
-		state, err := n.device.Status()
-		n.index = state.Index
-		return err
-	})
-}
-
-// startServer starts signet-wg, which ends with the test at the latest.
-func (n *Node) startServer() error {
-	cmd := itself(roleServer)
-	if err := n.onHolder(cmd.Start); err != nil {
-		return fmt.Errorf("start signet-wg: %w", err)
-	}
-	n.server = cmd
-	n.cluster.t.Cleanup(func() { stop(cmd) })
-	return nil
-}
-
-func stop(cmd *exec.Cmd) {
-	if cmd.ProcessState == nil {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
 	}
 }
 
@@ -180,12 +120,8 @@ func (n *Node) sync(nodes []overlay.Node) error {
 }
 
 func (n *Node) configure() error {
-	return n.Try(func() error {
-		_, err := n.device.Configure(device.Desired{
-			PrivateKey: n.key, ListenPort: overlay.DefaultPort, MTU: n.Plan.MTU.Device,
-			Address: n.Plan.Address, Peers: n.Plan.Peers, Routes: n.Plan.Routes,
-		})
-		return err
+	return n.wg.configure(device.Desired{
+		MTU: n.Plan.MTU.Device, Address: n.Plan.Address, Peers: n.Plan.Peers, Routes: n.Plan.Routes,
 	})
 }
 
@@ -199,34 +135,6 @@ func (n *Node) locations() map[netip.Prefix]datapath.Location {
 		table[l.Prefix] = datapath.Location{Kind: kinds[l.Kind], Prefix: netip.PrefixFrom(l.TunnelPrefix, 64)}
 	}
 	return table
-}
-
-// OpenDatapath loads the programs over what is pinned, and attaches them to
-// the WireGuard device and to every pod: a start of the agent.
-func (n *Node) OpenDatapath() {
-	n.t.Helper()
-	n.Do(func() error {
-		dp, err := datapath.Open(datapath.Config{
-			PinPath: filepath.Join(n.bpfDir(), "signet"), Prefix: n.Plan.Prefix,
-			OverlayIfIndex: n.index, ForceClsact: n.cluster.options.ForceClsact,
-		})
-		if err != nil {
-			return err
-		}
-		n.Datapath = dp
-		n.t.Cleanup(func() { _ = dp.Close() }) // twice, perhaps
-		err = dp.AttachOverlay(n.index)
-		for _, ep := range dp.Endpoints() {
-			err = errors.Join(err, dp.AttachPod(ep.IfIndex))
-		}
-		return err
-	})
-}
-
-// CloseDatapath is the end of the agent: everything stays in force.
-func (n *Node) CloseDatapath() {
-	n.t.Helper()
-	n.cluster.must(n.Datapath.Close())
 }
 
 // Prefix is the node's tunnel /64.
@@ -252,28 +160,4 @@ func (n *Node) SyncWith(others ...*Node) error {
 		nodes = append(nodes, o.public)
 	}
 	return n.sync(nodes)
-}
-
-// DropPeers makes the WireGuard device forget its peers; the datapath goes on
-// sending to them.
-func (n *Node) DropPeers() error {
-	n.Plan.Peers = nil
-	return n.configure()
-}
-
-// Userspace says whether signet-wg serves the node's device.
-func (n *Node) Userspace() bool { return n.server != nil }
-
-// KillServer ends signet-wg as a crash would.
-func (n *Node) KillServer() { stop(n.server) }
-
-// RestartServer starts signet-wg again and configures it.
-func (n *Node) RestartServer() error {
-	if err := n.startServer(); err != nil {
-		return err
-	}
-	if err := n.ensureDevice(); err != nil {
-		return err
-	}
-	return n.configure()
 }
