@@ -151,15 +151,21 @@ func (s *status) Services() []api.Service {
 	return list
 }
 
+// localIdentities counts this node's pods by identity.
+func (s *status) localIdentities() map[identity.ID]int {
+	local := map[identity.ID]int{}
+	for _, ep := range s.agent.datapath.Endpoints() {
+		local[ep.Identity]++
+	}
+	return local
+}
+
 // Identities lists what the policy in force knows.
 func (s *status) Identities() []api.Identity {
 	if s.startProblem() != nil {
 		return nil
 	}
-	local := map[identity.ID]int{}
-	for _, ep := range s.agent.datapath.Endpoints() {
-		local[ep.Identity]++
-	}
+	local := s.localIdentities()
 	sets := s.agent.rules.snapshot()
 	list := make([]api.Identity, 0, len(sets))
 	for _, id := range slices.Sorted(maps.Keys(sets)) {

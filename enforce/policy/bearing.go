@@ -62,18 +62,7 @@ func (e *Explain) Bearings(q Query, direction Direction, sets map[identity.ID]id
 }
 
 func (e *Explain) ruleBearing(q Query, r rule, direction Direction, other identity.Set, isPod bool) RuleBearing {
-	texts := make([]string, 0, len(r.peers))
-	for _, p := range r.peers {
-		texts = append(texts, p.String())
-	}
-	preposition := "from "
-	if direction == Egress {
-		preposition = "to "
-	}
-	b := RuleBearing{Rule: r.ref, Text: preposition + strings.Join(texts, " or ") + " on " + r.ports.String()}
-	if len(texts) == 0 {
-		b.Text = "nobody"
-	}
+	b := RuleBearing{Rule: r.ref, Text: r.text(direction)}
 	matches := e.peerOf(q, direction)
 	b.Admits = slices.ContainsFunc(r.peers, matches) && r.ports.admit(q)
 	if b.Admits {

@@ -47,6 +47,11 @@ func (c *Client) Identities(ctx context.Context) ([]Identity, error) {
 	return ask[[]Identity](ctx, c, identitiesPath)
 }
 
+// Policies asks for what the node enforces.
+func (c *Client) Policies(ctx context.Context) ([]PolicyStatus, error) {
+	return ask[[]PolicyStatus](ctx, c, policiesPath)
+}
+
 // Services asks for the Services that the node translates.
 func (c *Client) Services(ctx context.Context) ([]Service, error) {
 	return ask[[]Service](ctx, c, servicesPath)

@@ -4,6 +4,7 @@
 //	GET /v1/status      Status
 //	GET /v1/endpoints   []Endpoint
 //	GET /v1/identities  []Identity
+//	GET /v1/policies    []PolicyStatus
 //	GET /v1/services    []Service
 //	GET /v1/why         Why; see WhyQuery for the parameters
 //	GET /v1/flows       Records, one a line; see Query for the parameters
@@ -20,6 +21,7 @@ const (
 	statusPath     = "/v1/status"
 	endpointsPath  = "/v1/endpoints"
 	identitiesPath = "/v1/identities"
+	policiesPath   = "/v1/policies"
 	servicesPath   = "/v1/services"
 	whyPath        = "/v1/why"
 	flowsPath      = "/v1/flows"

@@ -28,6 +28,7 @@ type Source interface {
 	Endpoints() []Endpoint
 	Identities() []Identity
 	Services() []Service
+	Policies() []PolicyStatus
 	// Why explains the verdict on a packet.
 	Why(WhyQuery) (Why, error)
 	// Flows gives the one log of the node.
@@ -71,6 +72,9 @@ func (s *Server) handler() http.Handler {
 	})
 	mux.HandleFunc("GET "+identitiesPath, func(w http.ResponseWriter, _ *http.Request) {
 		s.write(w, http.StatusOK, list(s.source.Identities()))
+	})
+	mux.HandleFunc("GET "+policiesPath, func(w http.ResponseWriter, _ *http.Request) {
+		s.write(w, http.StatusOK, list(s.source.Policies()))
 	})
 	mux.HandleFunc("GET "+servicesPath, func(w http.ResponseWriter, _ *http.Request) {
 		s.write(w, http.StatusOK, list(s.source.Services()))

@@ -24,14 +24,16 @@ type node struct {
 	identities []api.Identity
 	flows      *api.FlowLog
 	why        api.Why
+	policies   []api.PolicyStatus
 	services   []api.Service
 	asked      api.WhyQuery
 }
 
-func (n *node) Status() api.Status         { return n.status }
-func (n *node) Endpoints() []api.Endpoint  { return n.endpoints }
-func (n *node) Identities() []api.Identity { return n.identities }
-func (n *node) Services() []api.Service    { return n.services }
+func (n *node) Status() api.Status           { return n.status }
+func (n *node) Endpoints() []api.Endpoint    { return n.endpoints }
+func (n *node) Identities() []api.Identity   { return n.identities }
+func (n *node) Policies() []api.PolicyStatus { return n.policies }
+func (n *node) Services() []api.Service      { return n.services }
 
 func (n *node) Why(q api.WhyQuery) (api.Why, error) {
 	if n.why.Node == "" {

@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) policyCommand() *cobra.Command {
-	return group("policy", "policies", "See what NetworkPolicies do and why", a.whyCommand(), a.askWhyCommand())
+	return group("policy", "policies", "See what NetworkPolicies do and why", a.policyListCommand(), a.whyCommand(), a.previewCommand(), a.askWhyCommand())
 }
 
 // whyFlags are the flags of "policy why".
