@@ -106,3 +106,23 @@ func (s Set) unclear(key string) bool {
 	_, counted := slices.BinarySearch(s.Counted, key)
 	return !counted
 }
+
+// Fits reports whether a pod of the set's namespace with these labels can have
+// the set, whatever keys are ignored just now.
+func (s Set) Fits(namespaceLabels, podLabels map[string]string) bool {
+	pair := NewSet(s.Namespace, namespaceLabels, nil, Ignore{})
+	if !maps.Equal(pair.NamespaceLabels, s.NamespaceLabels) {
+		return false
+	}
+	for key, value := range s.PodLabels {
+		if got, ok := podLabels[key]; !ok || got != value {
+			return false
+		}
+	}
+	for key := range podLabels {
+		if _, counts := s.PodLabels[key]; !counts && !s.unclear(key) {
+			return false
+		}
+	}
+	return true
+}

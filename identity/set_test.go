@@ -188,3 +188,33 @@ func (d *decoder) list() []string {
 	}
 	return out
 }
+
+func TestFits(t *testing.T) {
+	namespace := map[string]string{"env": "prod"}
+	set := NewSet("shop", namespace, map[string]string{"app": "web", "job-name": "a"}, DefaultIgnore())
+	counted := NewSet("shop", namespace, map[string]string{"app": "web", "job-name": "a", "batch.kubernetes.io/x": "1"},
+		DefaultIgnore().Counting([]string{"job-name", "batch.kubernetes.io/y"}))
+	for _, c := range []struct {
+		name      string
+		set       Set
+		namespace map[string]string
+		pod       map[string]string
+		want      bool
+	}{
+		{"the same", set, namespace, map[string]string{"app": "web", "job-name": "a"}, true},
+		{"another value of an ignored key", set, namespace, map[string]string{"app": "web", "job-name": "b"}, true},
+		{"no ignored key", set, namespace, map[string]string{"app": "web"}, true},
+		{"another value", set, namespace, map[string]string{"app": "db"}, false},
+		{"a key less", set, namespace, nil, false},
+		{"a key more", set, namespace, map[string]string{"app": "web", "tier": "x"}, false},
+		{"namespace changed", set, map[string]string{"env": "dev"}, map[string]string{"app": "web"}, false},
+		{"a counted key", counted, namespace, map[string]string{"app": "web", "job-name": "a"}, true},
+		{"a counted key of another value", counted, namespace, map[string]string{"app": "web", "job-name": "b"}, false},
+		{"a counted key that it does not have", counted, namespace,
+			map[string]string{"app": "web", "job-name": "a", "batch.kubernetes.io/y": "1"}, false},
+	} {
+		if got := c.set.Fits(c.namespace, c.pod); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

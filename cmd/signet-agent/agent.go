@@ -31,6 +31,7 @@ type agent struct {
 	tunnel   *tunnel
 	rules    *rules
 	attest   *attest
+	elected  atomic.Bool // this node collects
 	pods     *cni.Manager
 	loops    *loops
 	metrics  *metrics.Metrics
@@ -190,6 +191,7 @@ func (a *agent) serve(ctx context.Context) error {
 	running.Go(func() { failed <- cni.NewServer(a.pods, a.log).Serve(ctx, listener) })
 	running.Go(func() { failed <- flows.run(ctx) })
 	running.Go(func() { a.cfg.settings.run(ctx) })
+	running.Go(func() { a.collect(ctx) })
 	running.Go(func() { a.loops.run(ctx) })
 	err = <-failed
 	cancel()

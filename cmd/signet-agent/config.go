@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
@@ -48,6 +49,12 @@ type file struct {
 	AuditMode bool `json:"auditMode"`
 	// Attestation is audit or enforce; absent: audit. It is followed live.
 	Attestation string `json:"attestation"`
+	// IdentityGrace is a duration from 2m to 24h; absent: 15m. It is followed
+	// live.
+	IdentityGrace string `json:"identityGrace"`
+	// IdentitiesPerNamespace is what a namespace is warned of before; 0: never;
+	// absent: 1000. It is followed live.
+	IdentitiesPerNamespace *int `json:"identitiesPerNamespace"`
 	// MetricsAddress is where Prometheus gets an answer, such as
 	// 127.0.0.1:9470 or :9470; empty: nowhere.
 	MetricsAddress string `json:"metricsAddress"`
@@ -142,15 +149,35 @@ func (f file) parse() (parsedFile, error) {
 }
 
 func (f file) parseLive() (live, error) {
-	l := live{ignore: identity.DefaultIgnore(), audit: f.AuditMode}
-	var errs [2]error
+	l := live{
+		ignore: identity.DefaultIgnore(), audit: f.AuditMode,
+		grace: defaultGrace, perNamespace: defaultPerNamespace,
+	}
+	var errs [4]error
 	if f.IgnoreLabels != nil {
 		l.ignore, errs[0] = identity.NewIgnore(f.IgnoreLabels)
 	}
 	if f.Attestation != "" {
 		l.attestation, errs[1] = datapath.ParseAttestation(f.Attestation)
 	}
+	if f.IdentityGrace != "" {
+		l.grace, errs[2] = parseGrace(f.IdentityGrace)
+	}
+	if f.IdentitiesPerNamespace != nil {
+		l.perNamespace = *f.IdentitiesPerNamespace
+	}
+	if l.perNamespace < 0 {
+		errs[3] = fmt.Errorf("identitiesPerNamespace %d: want 0 or more", l.perNamespace)
+	}
 	return l, errors.Join(errs[:]...)
+}
+
+func parseGrace(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < minGrace || d > maxGrace {
+		return d, fmt.Errorf("identityGrace %q: want a duration from %v to %v, such as 15m", text, minGrace, maxGrace)
+	}
+	return d, nil
 }
 
 // checkListen accepts an IP address, or none, and a TCP port.

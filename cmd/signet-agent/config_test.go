@@ -49,6 +49,9 @@ func TestLoadConfigRefuses(t *testing.T) {
 		{"level", "info", "loud", "logLevel"},
 		{"ignored label", "logLevel: info", "logLevel: info\nignoreLabels: [good, 'b$d']", "ignored label 2"},
 		{"attestation", "logLevel: info", "logLevel: info\nattestation: off", "want audit or enforce"},
+		{"grace", "logLevel: info", "logLevel: info\nidentityGrace: 10", "want a duration"},
+		{"grace too short", "logLevel: info", "logLevel: info\nidentityGrace: 1m", "from 2m0s"},
+		{"limit", "logLevel: info", "logLevel: info\nidentitiesPerNamespace: -1", "want 0 or more"},
 		{"overlap", "10.96.0.0/16", "10.244.128.0/17", "overlap"},
 		{"no YAML", "clusterID:", "clusterID", "yaml"},
 	} {

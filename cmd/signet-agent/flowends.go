@@ -9,9 +9,9 @@ import (
 	"github.com/signet-cni/signet/internal/api"
 )
 
-// collectInterval is how often the flow table is searched for flows that have
+// endsInterval is how often the flow table is searched for flows that have
 // ended.
-const collectInterval = 10 * time.Second
+const endsInterval = 10 * time.Second
 
 // flowTable is how full the flow table was when it was last searched.
 type flowTable struct {
@@ -24,7 +24,7 @@ func (r *flowReader) collect(ctx context.Context) {
 	collector := r.agent.datapath.FlowCollector()
 	table := &r.agent.status.flowTable
 	table.limit.Store(int64(collector.Limit()))
-	ticker := time.NewTicker(collectInterval)
+	ticker := time.NewTicker(endsInterval)
 	defer ticker.Stop()
 	for {
 		select {

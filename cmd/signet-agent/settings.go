@@ -20,11 +20,24 @@ import (
 // kubelet brings a changed ConfigMap to the node within about a minute.
 const settingsInterval = 5 * time.Second
 
+// Bounds and defaults of live settings.
+const (
+	defaultGrace        = 15 * time.Minute
+	minGrace            = 2 * identity.Grace // packets under way, and the writes of Tunnels
+	maxGrace            = 24 * time.Hour
+	defaultPerNamespace = 1000
+)
+
 // live are the settings that take effect while the agent runs.
 type live struct {
 	ignore      identity.Ignore
 	audit       bool // policies, everywhere
 	attestation datapath.Attestation
+	// grace is how long an identity stays after its last pod.
+	grace time.Duration
+	// perNamespace is how many identities a namespace may have before a
+	// warning; 0: any number.
+	perNamespace int
 }
 
 // settings follows the configuration file. A file that cannot be used changes

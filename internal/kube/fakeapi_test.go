@@ -83,12 +83,19 @@ func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		_ = json.NewEncoder(w).Encode(list)
 	case status != 0:
+		reason := reasons[status]
+		if asked.verb == "delete" && status == http.StatusConflict {
+			reason = "Conflict" // of preconditions
+		}
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(map[string]any{
-			"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": reasons[status],
+			"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": reason,
 		})
 	case asked.verb == "get":
 		a.one(w, items, asked)
+	case asked.resource == "leases":
+		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+		_, _ = w.Write(body)
 	default:
 		_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Success"}`))
 	}

@@ -63,6 +63,14 @@ func TestRole(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	it, ok := w.identities.get("", identity.Number(set, 0).String())
+	if !ok {
+		t.Fatal("no identity to delete")
+	}
+	if _, err := w.deleteUnused(t.Context(), it); err != nil {
+		t.Fatal(err)
+	}
+	lead(t, fake, func() bool { return wasAsked(fake, "update", "leases") })
 	used := map[string]bool{"create signet-cni.io tunnels": true} // what a server-side apply of a new object needs besides patch
 	for _, asked := range fake.seen() {
 		used[asked.verb+" "+asked.group+" "+asked.resource] = true
@@ -71,8 +79,9 @@ func TestRole(t *testing.T) {
 		}
 	}
 	granted := map[string]bool{}
-	role := decodeYAML[rbacv1.ClusterRole](t, manifest(t)["ClusterRole signet"])
-	for _, rule := range role.Rules {
+	cluster := decodeYAML[rbacv1.ClusterRole](t, manifest(t)["ClusterRole signet"])
+	namespaced := decodeYAML[rbacv1.Role](t, manifest(t)["Role signet"])
+	for _, rule := range slices.Concat(cluster.Rules, namespaced.Rules) {
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
 				for _, verb := range rule.Verbs {

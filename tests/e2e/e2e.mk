@@ -2,5 +2,4 @@
 .PHONY: e2e
 
 e2e: cluster ## run the end-to-end tests on the kind cluster
-	tests/kind/install.sh
 	tests/e2e/e2e.sh

@@ -2,5 +2,4 @@
 .PHONY: conformance
 
 conformance: cluster ## run the upstream NetworkPolicy cases (45 in Kubernetes 1.34) against the cluster
-	tests/kind/install.sh
 	tests/kind/conformance.sh

@@ -6,8 +6,9 @@ export CLUSTER SIGNET_CACHE SIGNET_IMAGE
 
 .PHONY: cluster cluster-down image cache-clean
 
-cluster: ## create the kind cluster, without a pod network
+cluster: ## make the kind cluster and install Signet in it
 	tests/kind/cluster.sh
+	tests/kind/install.sh
 
 cluster-down: ## remove the kind cluster
 	tests/kind/cluster-down.sh

@@ -11,14 +11,10 @@ import (
 	"github.com/signet-cni/signet/tests/netns/harness"
 )
 
-// TestSegments sends datagrams in one call, which the kernel cuts up as late
+// testSegments sends datagrams in one call, which the kernel cuts up as late
 // as it can: behind the tag, or never for a pod of the same node.
-func TestSegments(t *testing.T) {
-	harness.Require(t)
-	c := harness.NewCluster(t, 2, harness.Options{})
-	a := c.AddPod(c.Nodes[0], harness.Role("a"))
-	local := c.AddPod(c.Nodes[0], harness.Role("local"))
-	b := c.AddPod(c.Nodes[1], harness.Role("b"))
+func testSegments(t *testing.T, c field) {
+	a, local, b := c.a, c.local, c.b
 	for name, p := range map[string]path{
 		"remote pod": {client: &a.Host, server: &b.Host},
 		"local pod":  {client: &a.Host, server: &local.Host},
@@ -55,14 +51,11 @@ func segmentsArrive(t *testing.T, p path, size int) {
 	}
 }
 
-// TestHeaderFields: traffic class, DF and, but for the hop, TTL survive the
+// testHeaderFields: traffic class, DF and, but for the hop, TTL survive the
 // tunnel in both directions of translation.
-func TestHeaderFields(t *testing.T) {
-	harness.Require(t)
-	c := harness.NewCluster(t, 2, harness.Options{})
-	a := c.AddPod(c.Nodes[0], harness.Role("a"))
-	b := c.AddPod(c.Nodes[1], harness.Role("b"))
-	b.UDP(9)
+func testHeaderFields(t *testing.T, c field) {
+	a, b := c.a, c.b
+	defer b.UDP(9).Close()
 	out, in := a.Frames("eth0"), b.Packets("eth0")
 	for _, want := range []harness.Packet{
 		{TOS: 0, Fragment: 0x4000},
@@ -88,12 +81,10 @@ func TestHeaderFields(t *testing.T) {
 	}
 }
 
-// TestWorldLearnsMTU: what is larger than the pods' MTU and must not be
+// testWorldLearnsMTU: what is larger than the pods' MTU and must not be
 // fragmented is refused on its way in with ICMP, by the node's address.
-func TestWorldLearnsMTU(t *testing.T) {
-	harness.Require(t)
-	c := harness.NewCluster(t, 1, harness.Options{})
-	a := c.AddPod(c.Nodes[0], harness.Role("a"))
+func testWorldLearnsMTU(t *testing.T, c field) {
+	a := c.a
 	defer a.EchoUDP(7)()
 	c.Nodes[0].SetForwards(harness.Forward{Port: 30007, To: netip.AddrPortFrom(a.Addr, 7)})
 	conn := c.World.UDP(0)

@@ -215,14 +215,10 @@ func TestReplyDirection(t *testing.T) {
 	stops(t, talk) // b's own ingress revokes it
 }
 
-// TestRelatedErrors: the refusal of a datagram reaches its sender, through the
+// testRelatedErrors: the refusal of a datagram reaches its sender, through the
 // tunnel, locally, from a node and through a service; an unrelated one does not.
-func TestRelatedErrors(t *testing.T) {
-	harness.Require(t)
-	c := harness.NewCluster(t, 2, harness.Options{})
-	a := c.AddPod(c.Nodes[0], harness.Role("a"))
-	local := c.AddPod(c.Nodes[0], harness.Role("local"))
-	b := c.AddPod(c.Nodes[1], harness.Role("b"))
+func testRelatedErrors(t *testing.T, c field) {
+	a, local, b := c.a, c.local, c.b
 	for name, p := range map[string]path{
 		"remote pod":         {client: &a.Host, server: &b.Host},
 		"local pod":          {client: &a.Host, server: &local.Host},

@@ -17,13 +17,42 @@ type path struct {
 	client, server *harness.Host
 }
 
-// TestReach moves TCP in bulk, UDP and ICMP between every kind of ends.
-func TestReach(t *testing.T) {
+// field is a cluster without a policy: pods a and local on its first node, b on
+// its second.
+type field struct {
+	*harness.Cluster
+	a, local, b *harness.Pod
+}
+
+// TestTraffic is about what passes when nothing is forbidden.
+func TestTraffic(t *testing.T) {
 	harness.Require(t)
 	c := harness.NewCluster(t, 2, harness.Options{})
-	a := c.AddPod(c.Nodes[0], harness.Role("a"))
-	local := c.AddPod(c.Nodes[0], harness.Role("local"))
-	b := c.AddPod(c.Nodes[1], harness.Role("b"))
+	f := field{
+		c, c.AddPod(c.Nodes[0], harness.Role("a")), c.AddPod(c.Nodes[0], harness.Role("local")),
+		c.AddPod(c.Nodes[1], harness.Role("b")),
+	}
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, field)
+	}{
+		{"reach", testReach}, {"sizes", testSizes}, {"segments", testSegments},
+		{"header fields", testHeaderFields}, {"related errors", testRelatedErrors},
+		{"ClusterIP", testClusterIP}, {"ClusterIP moves", testClusterIPMoves}, {"forwards", testForwards},
+		{"MTU of the world", testWorldLearnsMTU},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.run(t, f)
+			if t.Failed() {
+				t.Log(c.Drops())
+			}
+		})
+	}
+}
+
+// testReach moves TCP in bulk, UDP and ICMP between every kind of ends.
+func testReach(t *testing.T, c field) {
+	a, local, b := c.a, c.local, c.b
 	here, there := &c.Nodes[0].Host, &c.Nodes[1].Host
 	capture := c.Capture()
 	for _, p := range []path{
@@ -37,12 +66,7 @@ func TestReach(t *testing.T) {
 		{"pod to world", &a.Host, c.World},
 		{"other pod to world", &b.Host, c.World},
 	} {
-		t.Run(p.name, func(t *testing.T) {
-			p.check(t)
-			if t.Failed() {
-				t.Log(c.Drops())
-			}
-		})
+		t.Run(p.name, p.check)
 	}
 	capture.Stop(1000)
 }

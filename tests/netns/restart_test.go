@@ -71,12 +71,10 @@ func restarts(t *testing.T, c *harness.Cluster, a, b *harness.Pod) {
 	t.Helper()
 	stream := numbered{in: b.UDP(9), out: a.UDP(0), to: netip.AddrPortFrom(b.Addr, 9)}
 	var sent, got int
-	stop, streamed, moved := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	stop, streamed, poured := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() { stream.run(stop, &sent, &got); close(streamed) }()
-	go func() {
-		moved <- harness.Transfer(&a.Host, &b.Host, netip.AddrPortFrom(b.Addr, 8080), 8080, 48<<20)
-	}()
-	for range 5 {
+	go func() { poured <- harness.Pour(&a.Host, &b.Host, 8080, stop) }()
+	for range 3 {
 		for _, n := range c.Nodes {
 			revision := n.Datapath.Revision()
 			n.CloseDatapath()
@@ -87,8 +85,8 @@ func restarts(t *testing.T, c *harness.Cluster, a, b *harness.Pod) {
 			}
 		}
 	}
-	must(t, <-moved)
 	close(stop)
+	must(t, <-poured)
 	<-streamed
 	if got != sent || sent < 100 {
 		t.Errorf("%d of %d datagrams arrived; %s", got, sent, c.Drops())

@@ -25,14 +25,10 @@ func clusterIP(addr string, port uint16, backends ...netip.AddrPort) service.Ser
 	}
 }
 
-// TestClusterIP reaches backends of every kind; the client sees the service's
+// testClusterIP reaches backends of every kind; the client sees the service's
 // address only. Backends are compared by what they answer.
-func TestClusterIP(t *testing.T) {
-	harness.Require(t)
-	c := harness.NewCluster(t, 2, harness.Options{})
-	a := c.AddPod(c.Nodes[0], harness.Role("a"))
-	local := c.AddPod(c.Nodes[0], harness.Role("local"))
-	b := c.AddPod(c.Nodes[1], harness.Role("b"))
+func testClusterIP(t *testing.T, c field) {
+	a, local, b := c.a, c.local, c.b
 	capture := c.Capture()
 	for i, backend := range []*harness.Host{&b.Host, &local.Host, &c.Nodes[0].Host, &c.Nodes[1].Host, c.World} {
 		addr := fmt.Sprintf("10.96.0.%d", i+1)
@@ -52,13 +48,10 @@ func TestClusterIP(t *testing.T) {
 	capture.Stop(100)
 }
 
-// TestClusterIPMoves: a connection stays with its backend when the service
+// testClusterIPMoves: a connection stays with its backend when the service
 // moves on, and a new one goes to the new backend.
-func TestClusterIPMoves(t *testing.T) {
-	harness.Require(t)
-	c := harness.NewCluster(t, 2, harness.Options{})
-	a := c.AddPod(c.Nodes[0], harness.Role("a"))
-	b := c.AddPod(c.Nodes[1], harness.Role("b"))
+func testClusterIPMoves(t *testing.T, c field) {
+	a, b := c.a, c.b
 	d := c.AddPod(c.Nodes[1], harness.Role("d"))
 	via := netip.MustParseAddrPort("10.96.0.1:80")
 	c.SetServices(clusterIP("10.96.0.1", 80, netip.AddrPortFrom(b.Addr, 8080)))
@@ -80,14 +73,11 @@ func TestHairpin(t *testing.T) {
 	forwarded(t, c, &a.Host, netip.MustParseAddrPort("10.96.0.1:80"), &a.Host, 8080)
 }
 
-// TestForwards: ports of a node that stand for a pod of this or of another
+// testForwards: ports of a node that stand for a pod of this or of another
 // node, with and without masquerade.
-func TestForwards(t *testing.T) {
-	harness.Require(t)
-	c := harness.NewCluster(t, 2, harness.Options{})
+func testForwards(t *testing.T, c field) {
 	here, there := c.Nodes[0], c.Nodes[1]
-	local := c.AddPod(here, harness.Role("local"))
-	remote := c.AddPod(there, harness.Role("remote"))
+	local, remote := c.local, c.b
 	const port = 8080
 	here.SetForwards(
 		harness.Forward{Port: 30001, To: netip.AddrPortFrom(local.Addr, port)},
@@ -98,13 +88,13 @@ func TestForwards(t *testing.T) {
 	capture := c.Capture()
 	for _, client := range []*harness.Host{c.World, &there.Host} {
 		for nodePort, server := range map[uint16]*harness.Host{30001: &local.Host, 30002: &local.Host, 30003: &remote.Host} {
-			forwarded(t, c, client, netip.AddrPortFrom(here.Addr, nodePort), server, port)
+			forwarded(t, c.Cluster, client, netip.AddrPortFrom(here.Addr, nodePort), server, port)
 		}
 	}
 	for nodePort, server := range map[uint16]*harness.Host{30002: &local.Host, 30003: &remote.Host} {
-		forwarded(t, c, &here.Host, netip.AddrPortFrom(here.Addr, nodePort), server, port)
+		forwarded(t, c.Cluster, &here.Host, netip.AddrPortFrom(here.Addr, nodePort), server, port)
 	}
-	remote.EchoUDP(port)
+	defer remote.EchoUDP(port)()
 	here.WantDrops("spoofed-address", func() {
 		if err := c.World.EchoOnce(netip.AddrPortFrom(here.Addr, 30004), []byte("x"), never); err == nil {
 			t.Error("the world's address crosses the tunnel")

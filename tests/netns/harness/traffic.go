@@ -57,8 +57,12 @@ func send(w io.Writer, seed uint64, count int64) error {
 
 // receive reads count bytes, which must be a stream's first.
 func receive(r io.Reader, seed uint64, count int64) error {
+	return receiveFrom(r, stream(seed), count)
+}
+
+// receiveFrom reads count bytes, which must be the next of source.
+func receiveFrom(r, source io.Reader, count int64) error {
 	want, got := make([]byte, chunk), make([]byte, chunk)
-	source := stream(seed)
 	for done := int64(0); done < count; {
 		part := min(chunk, count-done)
 		if _, err := io.ReadFull(source, want[:part]); err != nil {
@@ -115,4 +119,58 @@ func serveOnce(l net.Listener, count int64) error {
 	}
 	defer conn.Close()
 	return Exchange(conn, 2, 1, count, transferLimit)
+}
+
+// Pour sends a stream over one connection until stop is closed, and compares
+// all that arrives.
+func Pour(client, server *Host, port uint16, stop <-chan struct{}) error {
+	l := server.Listen(port)
+	defer l.Close()
+	received := make(chan error, 1)
+	go func() { received <- receiveAll(l) }()
+	conn, err := client.Dial(netip.AddrPortFrom(server.Addr, port), 5*time.Second)
+	if err != nil {
+		return errors.Join(err, l.Close(), <-received)
+	}
+	source, buf := stream(1), make([]byte, chunk)
+	for running := true; running && err == nil; {
+		select {
+		case <-stop:
+			running = false
+		default:
+			err = pourChunk(conn, source, buf)
+		}
+	}
+	return errors.Join(err, conn.Close(), <-received)
+}
+
+func pourChunk(conn net.Conn, source io.Reader, buf []byte) error {
+	if _, err := io.ReadFull(source, buf); err != nil {
+		return err
+	}
+	if err := conn.SetWriteDeadline(time.Now().Add(transferLimit)); err != nil {
+		return err
+	}
+	_, err := conn.Write(buf)
+	return err
+}
+
+// receiveAll accepts one connection and compares what arrives until its end.
+func receiveAll(l net.Listener) error {
+	conn, err := l.Accept()
+	if err != nil {
+		return fmt.Errorf("accept: %w", err)
+	}
+	defer conn.Close()
+	for source, chunks := stream(1), 0; ; chunks++ {
+		if err := conn.SetReadDeadline(time.Now().Add(transferLimit)); err != nil {
+			return err
+		}
+		switch err := receiveFrom(conn, source, chunk); {
+		case errors.Is(err, io.EOF) && chunks > 0:
+			return nil
+		case err != nil:
+			return fmt.Errorf("chunk %d: %w", chunks, err)
+		}
+	}
 }

@@ -1,0 +1,70 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// leaseNamespace and leaseName name the Lease whose holder collects. The
+// admission policy that guards deletions reads it (deploy/signet.yaml).
+const (
+	leaseNamespace = "kube-system"
+	leaseName      = "signet-collector"
+)
+
+// Election tells how soon a node takes over from one that is gone, and how much
+// the API server is asked meanwhile. Every node asks once per Retry.
+type Election struct {
+	Lease, Renew, Retry time.Duration
+}
+
+// DefaultElection suits thousands of nodes: what the leader does can wait.
+var DefaultElection = Election{Lease: 5 * time.Minute, Renew: 4 * time.Minute, Retry: time.Minute}
+
+// Lead takes part in the election of the node that collects until ctx ends.
+// lead runs while this node is elected; its context ends with that. It has
+// ended when Lead returns, and before it is called again.
+func (c *Client) Lead(ctx context.Context, election Election, lead func(context.Context)) error {
+	var term sync.Mutex // held while lead runs
+	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Name: leaseName,
+		Lock: &resourcelock.LeaseLock{
+			LeaseMeta:  metav1.ObjectMeta{Namespace: leaseNamespace, Name: leaseName},
+			Client:     c.core.CoordinationV1(),
+			LockConfig: resourcelock.ResourceLockConfig{Identity: c.node},
+		},
+		LeaseDuration: election.Lease, RenewDeadline: election.Renew, RetryPeriod: election.Retry,
+		ReleaseOnCancel: true,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(ctx context.Context) {
+				term.Lock() // the elector does not wait for this function
+				defer term.Unlock()
+				if ctx.Err() == nil {
+					c.log.Info("this node collects identities")
+					lead(ctx)
+				}
+			},
+			OnStoppedLeading: func() {},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("kube: election: %w", err)
+	}
+	for ctx.Err() == nil {
+		elector.Run(ctx)
+		waitFor(&term)
+	}
+	return nil
+}
+
+// waitFor returns once nobody holds the mutex.
+func waitFor(m *sync.Mutex) {
+	m.Lock()
+	defer m.Unlock()
+}
