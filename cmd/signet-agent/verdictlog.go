@@ -20,7 +20,7 @@ func newVerdictLog(w io.Writer) verdictLog { return verdictLog{slog.New(slog.New
 // ends, wants it.
 func (l verdictLog) write(ctx context.Context, f *api.Flow, wanted kube.Annotations) {
 	if mode := loggedAs(f, wanted); mode == kube.LogAll || mode == kube.LogDenied && denied(f) {
-		l.log.LogAttrs(ctx, slog.LevelInfo, "verdict", slog.Any("flow", f))
+		l.log.InfoContext(ctx, "verdict", "flow", f)
 	}
 }
 

@@ -25,20 +25,32 @@ func TestAudit(t *testing.T) {
 	tell(t, []story{
 		{"enforced", []step{{loads(shutB()), ""}, {pod(podA(), toB), "policy-ingress"}}},
 		{"audited by the receiver", []step{
-			{loads(audit(shutB(), idB)), ""}, {ignoreEvents, ""},
-			{pod(podA(), toB), "pod"}, {told(Audited, PolicyIngress), ""}, {pod(podB(), back), "pod"}, {pod(podA(), more), "pod"}, {verdicts(0), ""},
+			{loads(audit(shutB(), idB)), ""},
+			{ignoreEvents, ""},
+			{pod(podA(), toB), "pod"},
+			{told(Audited, PolicyIngress), ""},
+			{pod(podB(), back), "pod"},
+			{pod(podA(), more), "pod"},
+			{verdicts(0), ""},
 		}},
 		{"audited by the sender alone", []step{{loads(audit(shutB(), idA)), ""}, {pod(podA(), toB), "policy-ingress"}}},
 		{"the sender's egress, audited", []step{
-			{loads(audit(egress(openTable(), idA), idA)), ""}, {ignoreEvents, ""},
-			{pod(podA(), toB), "pod"}, {told(Audited, PolicyEgress), ""},
+			{loads(audit(egress(openTable(), idA), idA)), ""},
+			{ignoreEvents, ""},
+			{pod(podA(), toB), "pod"},
+			{told(Audited, PolicyEgress), ""},
 		}},
 		{"the sender's egress is audited, the receiver's ingress is not", []step{
 			{loads(audit(ingress(egress(openTable(), idA), idB), idA)), ""}, {pod(podA(), toB), "policy-ingress"},
 		}},
 		{"a live flow meets a policy in audit mode, then one that is enforced", []step{
-			{pod(podA(), toB), "pod"}, {loads(audit(shutB(), idB)), ""}, {ignoreEvents, ""}, {pod(podA(), more), "pod"},
-			{told(Audited, PolicyIngress), ""}, {loads(shutB()), ""}, {pod(podA(), more), "policy-ingress"},
+			{pod(podA(), toB), "pod"},
+			{loads(audit(shutB(), idB)), ""},
+			{ignoreEvents, ""},
+			{pod(podA(), more), "pod"},
+			{told(Audited, PolicyIngress), ""},
+			{loads(shutB()), ""},
+			{pod(podA(), more), "policy-ingress"},
 		}},
 		{"an identity that is not known", []step{
 			{loads(audit(openTable(), idA, idB)), ""}, {far(identity.ID(4242), tcp(addrFar+":1", addrA+":2", "S")), "unknown-identity"},

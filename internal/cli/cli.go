@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ const (
 
 // Env is what the command gets from the process.
 type Env struct {
+	Name           string // under which the command was called; "": signet
 	Version        string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -38,6 +40,14 @@ type Env struct {
 	Now            func() time.Time
 	// Connect reaches a cluster.
 	Connect func(agents.Config) (Cluster, error)
+}
+
+// name is how users call the command.
+func (e Env) name() string {
+	if filepath.Base(e.Name) == "kubectl-signet" {
+		return "kubectl signet"
+	}
+	return "signet"
 }
 
 // Cluster is what the command needs of agents.Cluster.
@@ -90,6 +100,8 @@ type app struct {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "signet",
+		// As kubectl's plugin the command is called kubectl-signet.
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: a.env.name()},
 		Short: "See what the Signet pod network does and why",
 		Long: `See what the Signet pod network does and why.
 

@@ -35,7 +35,7 @@ func ParsePolicies(manifest []byte, namespace string) ([]policy.Policy, []Proble
 			return nil, nil, fmt.Errorf("read the manifest: %w", err)
 		}
 		items := list.Items
-		if list.TypeMeta.Kind == "NetworkPolicy" {
+		if list.Kind == "NetworkPolicy" {
 			list.NetworkPolicy.TypeMeta = list.TypeMeta
 			items = []netv1.NetworkPolicy{list.NetworkPolicy}
 		}
