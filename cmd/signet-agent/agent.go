@@ -38,6 +38,7 @@ type agent struct {
 	// propagation is when the oldest change was noticed that is not in force.
 	propagation stopwatch
 	services    serviceNames
+	hits        *hits
 	// noMetrics is why Prometheus gets no answer, nil if it does or shall not.
 	noMetrics atomic.Pointer[error]
 }
@@ -50,6 +51,7 @@ func runAgent(ctx context.Context, cfg config, log *slog.Logger) error {
 	a := &agent{cfg: cfg, log: log}
 	a.status = newStatus(a)
 	a.metrics = metrics.New(a.status)
+	a.hits = newHits()
 	a.loops = newLoops(a)
 	cfg.settings.changed = a.loops.configured
 	served, err := a.serveAPI(ctx)

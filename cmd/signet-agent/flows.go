@@ -31,8 +31,16 @@ type flowReader struct {
 type names struct {
 	pods map[netip.Addr]api.Endpoint
 	sets map[identity.ID]identity.Set
+	// ports are the names of this node's pods' ports.
+	ports map[portKey][]string
 	// annotations say whose verdicts are logged.
 	annotations kube.Annotations
+}
+
+// portKey is a port of a pod of this node.
+type portKey struct {
+	at       netip.AddrPort
+	protocol uint8
 }
 
 func newFlowReader(a *agent) (*flowReader, error) {
@@ -61,6 +69,7 @@ func (r *flowReader) run(ctx context.Context) error {
 		}
 		flow := r.enrich(event)
 		r.agent.metrics.Count(counted(&flow))
+		r.agent.hits.count(&flow)
 		r.log.write(ctx, &flow, r.names.Load().annotations)
 		r.agent.status.flows.Append(flow)
 	}
@@ -80,9 +89,17 @@ func (r *flowReader) keepNames(ctx context.Context) {
 }
 
 func (r *flowReader) refresh() {
-	next := &names{pods: map[netip.Addr]api.Endpoint{}, sets: r.agent.rules.snapshot()}
+	next := &names{pods: map[netip.Addr]api.Endpoint{}, ports: map[portKey][]string{}, sets: r.agent.rules.snapshot()}
 	for _, ep := range r.agent.status.Endpoints() {
 		next.pods[ep.Addr] = ep
+	}
+	for _, pod := range r.agent.watcher.LocalPods() {
+		for _, addr := range pod.IPs {
+			for _, p := range pod.Ports {
+				key := portKey{netip.AddrPortFrom(addr, p.Port), uint8(p.Protocol)}
+				next.ports[key] = append(next.ports[key], p.Name)
+			}
+		}
 	}
 	next.annotations, _ = r.agent.watcher.Annotations()
 	r.names.Store(next)
@@ -105,8 +122,9 @@ func (r *flowReader) event(e datapath.Event) api.Event {
 		Time: e.Time, Hook: e.Hook.String(), Verdict: e.Verdict.String(), Revision: e.Revision,
 		Protocol: e.Protocol, TCPFlags: e.TCPFlags, Reply: e.Reply, Src: e.Src, Dst: e.Dst,
 		Service: e.Service, SrcIdentity: e.SrcIdentity, DstIdentity: e.DstIdentity, Bytes: e.Length,
-		Policies:   r.agent.rules.history.parts(e, r.agent.datapath.PortNames),
-		Unattested: e.Unattested,
+		DstPortNames: r.names.Load().ports[portKey{e.Dst, e.Protocol}],
+		Policies:     r.agent.rules.history.parts(e, r.agent.datapath.PortNames),
+		Unattested:   e.Unattested,
 	}
 	if e.Verdict == datapath.Dropped || e.Verdict == datapath.Audited {
 		event.Reason, event.ReasonText = e.Reason.String(), e.Reason.Text()

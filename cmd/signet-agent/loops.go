@@ -170,6 +170,10 @@ func (l *loops) failing() error {
 func (l *loops) syncRules(ctx context.Context) error {
 	noticed := l.agent.propagation.take()
 	err := l.agent.rules.sync(ctx)
+	policies, _ := l.agent.watcher.Policies()
+	for _, gone := range l.agent.hits.keep(policies) {
+		l.agent.metrics.Forget(gone.Namespace, gone.Name)
+	}
 	switch {
 	case err != nil:
 		l.agent.propagation.begin(noticed)

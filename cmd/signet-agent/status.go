@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/unixsocket"
@@ -127,15 +129,43 @@ func (s *status) Endpoints() []api.Endpoint {
 	return list
 }
 
+// Services lists what the node translates.
+func (s *status) Services() []api.Service {
+	if s.startProblem() != nil {
+		return nil
+	}
+	protocols := map[policy.Protocol]string{policy.TCP: "tcp", policy.UDP: "udp", policy.SCTP: "sctp"}
+	services, _ := s.agent.watcher.Services()
+	list := make([]api.Service, 0, len(services))
+	for _, service := range services {
+		one := api.Service{Namespace: service.Namespace, Name: service.Name, PortName: service.Port, Backends: service.Backends}
+		for _, f := range service.Frontends {
+			if !f.Addr.IsValid() {
+				f.Addr = netip.IPv4Unspecified()
+			}
+			one.Protocol = protocols[f.Protocol]
+			one.Frontends = append(one.Frontends, netip.AddrPortFrom(f.Addr, f.Port))
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+// localIdentities counts this node's pods by identity.
+func (s *status) localIdentities() map[identity.ID]int {
+	local := map[identity.ID]int{}
+	for _, ep := range s.agent.datapath.Endpoints() {
+		local[ep.Identity]++
+	}
+	return local
+}
+
 // Identities lists what the policy in force knows.
 func (s *status) Identities() []api.Identity {
 	if s.startProblem() != nil {
 		return nil
 	}
-	local := map[identity.ID]int{}
-	for _, ep := range s.agent.datapath.Endpoints() {
-		local[ep.Identity]++
-	}
+	local := s.localIdentities()
 	sets := s.agent.rules.snapshot()
 	list := make([]api.Identity, 0, len(sets))
 	for _, id := range slices.Sorted(maps.Keys(sets)) {

@@ -23,7 +23,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
 	return cli.Run(ctx, os.Args[1:], cli.Env{
-		Version: version,
+		Name: os.Args[0], Version: version,
 		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Colour: os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd())),
 		Now:    time.Now,

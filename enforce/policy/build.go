@@ -29,6 +29,7 @@ type builder struct {
 	classes    []*class
 	ruleSets   map[digest]*ruleSet
 	rows       map[row]*portSet
+	policies   map[string][]*compiled // by namespace
 
 	classNumbers   map[digest]uint64
 	ruleSetNumbers map[digest]uint64

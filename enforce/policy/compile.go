@@ -57,6 +57,7 @@ func compile(ids map[identity.ID]identity.Set, policies []Policy, short shorten)
 		classes:    slices.Collect(maps.Values(classifier.classes)),
 		ruleSets:   grouper.ruleSets,
 		rows:       map[row]*portSet{},
+		policies:   grouper.byNamespace,
 	}
 	table := builder.build()
 	result := Result{Table: table, Explain: builder.explain(), Problems: normal.problems, builder: builder}

@@ -15,6 +15,7 @@ type Explain struct {
 	subjects map[identity.ID]subject
 	ruleSets map[RuleSetID]*ruleSet
 	classes  map[ClassID]*class
+	policies map[string][]*compiled // by namespace
 }
 
 // Isolation is a policy that isolates an identity.
@@ -26,7 +27,9 @@ type Isolation struct {
 }
 
 func (b *builder) explain() *Explain {
-	e := &Explain{subjects: b.subjects, ruleSets: map[RuleSetID]*ruleSet{}, classes: map[ClassID]*class{}}
+	e := &Explain{
+		subjects: b.subjects, ruleSets: map[RuleSetID]*ruleSet{}, classes: map[ClassID]*class{}, policies: b.policies,
+	}
 	for _, rules := range b.ruleSets {
 		e.ruleSets[b.ruleSetID(rules)] = rules
 	}

@@ -47,6 +47,21 @@ func (c *Client) Identities(ctx context.Context) ([]Identity, error) {
 	return ask[[]Identity](ctx, c, identitiesPath)
 }
 
+// Policies asks for what the node enforces.
+func (c *Client) Policies(ctx context.Context) ([]PolicyStatus, error) {
+	return ask[[]PolicyStatus](ctx, c, policiesPath)
+}
+
+// Services asks for the Services that the node translates.
+func (c *Client) Services(ctx context.Context) ([]Service, error) {
+	return ask[[]Service](ctx, c, servicesPath)
+}
+
+// Why asks for the node's verdict on a packet.
+func (c *Client) Why(ctx context.Context, q WhyQuery) (Why, error) {
+	return ask[Why](ctx, c, whyPath+"?"+q.Values().Encode())
+}
+
 // Flows calls each for every record until there are no more, or, if the query
 // follows, until ctx or the agent ends. An error of each ends it at once.
 func (c *Client) Flows(ctx context.Context, q Query, each func(Record) error) error {

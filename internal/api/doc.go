@@ -4,6 +4,9 @@
 //	GET /v1/status      Status
 //	GET /v1/endpoints   []Endpoint
 //	GET /v1/identities  []Identity
+//	GET /v1/policies    []PolicyStatus
+//	GET /v1/services    []Service
+//	GET /v1/why         Why; see WhyQuery for the parameters
 //	GET /v1/flows       Records, one a line; see Query for the parameters
 //
 // Any other status than 200 carries an Error. Nothing can be changed through
@@ -18,6 +21,9 @@ const (
 	statusPath     = "/v1/status"
 	endpointsPath  = "/v1/endpoints"
 	identitiesPath = "/v1/identities"
+	policiesPath   = "/v1/policies"
+	servicesPath   = "/v1/services"
+	whyPath        = "/v1/why"
 	flowsPath      = "/v1/flows"
 )
 

@@ -29,7 +29,17 @@ type Identity struct {
 	Namespace       string            `json:"namespace"`
 	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
 	PodLabels       map[string]string `json:"podLabels,omitempty"`
-	Local           int               `json:"local"` // endpoints of the asked nodes that have it
+	// Dropped and Counted are those of identity.Set.
+	Dropped []string `json:"dropped,omitempty"`
+	Counted []string `json:"counted,omitempty"`
+	Local   int      `json:"local"` // endpoints of the asked nodes that have it
+}
+
+// Set gives what the number stands for.
+func (i Identity) Set() identity.Set {
+	return identity.Set{
+		Namespace: i.Namespace, NamespaceLabels: i.NamespaceLabels, PodLabels: i.PodLabels, Dropped: i.Dropped, Counted: i.Counted,
+	}
 }
 
 // NewIdentity gives the Identity of a set that local endpoints have.
@@ -37,5 +47,6 @@ func NewIdentity(id identity.ID, set identity.Set, local int) Identity {
 	return Identity{
 		ID: id, Namespace: set.Namespace,
 		NamespaceLabels: set.NamespaceLabels, PodLabels: set.PodLabels, Local: local,
+		Dropped: set.Dropped, Counted: set.Counted,
 	}
 }

@@ -24,6 +24,7 @@ type Event struct {
 	DstIdentity        identity.ID
 	Bytes              uint32
 	Policies           []PolicyPart
+	DstPortNames       []string
 	Ended              *Ended
 	Unattested         bool
 }
@@ -48,7 +49,7 @@ func (n Names) Enrich(e Event) Flow {
 		Reason: e.Reason, ReasonText: e.ReasonText, Revision: e.Revision,
 		Protocol: protocolName(e.Protocol), TCPFlags: flagNames(e.TCPFlags),
 		Src: n.end(e.Src, e.SrcIdentity), Dst: n.end(e.Dst, n.destination(e)),
-		Service: e.Service, Reply: e.Reply, Bytes: e.Bytes, Policies: e.Policies, Ended: e.Ended, Unattested: e.Unattested,
+		Service: e.Service, Reply: e.Reply, Bytes: e.Bytes, Policies: e.Policies, Ended: e.Ended, DstPortNames: e.DstPortNames, Unattested: e.Unattested,
 	}
 	if e.Service.IsValid() {
 		flow.ServiceName = n.Service(e.Protocol, e.Service)

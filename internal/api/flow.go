@@ -31,6 +31,9 @@ type Flow struct {
 	// that admits it, of a packet that policy dropped those that isolate the
 	// pod. None: no policy isolates the pods, or another node judges.
 	Policies []PolicyPart `json:"policies,omitempty"`
+	// DstPortNames are the names that the destination, a pod of the node, gives
+	// to the port; policies may name it by them.
+	DstPortNames []string `json:"dstPortNames,omitempty"`
 	// Ended tells what an ended flow carried; nil for every other verdict.
 	Ended *Ended `json:"ended,omitempty"`
 	// Unattested: the node that sent the packet has not published that a pod of

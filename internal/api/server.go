@@ -27,6 +27,10 @@ type Source interface {
 	Status() Status
 	Endpoints() []Endpoint
 	Identities() []Identity
+	Services() []Service
+	Policies() []PolicyStatus
+	// Why explains the verdict on a packet.
+	Why(WhyQuery) (Why, error)
 	// Flows gives the one log of the node.
 	Flows() *FlowLog
 }
@@ -69,11 +73,30 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET "+identitiesPath, func(w http.ResponseWriter, _ *http.Request) {
 		s.write(w, http.StatusOK, list(s.source.Identities()))
 	})
+	mux.HandleFunc("GET "+policiesPath, func(w http.ResponseWriter, _ *http.Request) {
+		s.write(w, http.StatusOK, list(s.source.Policies()))
+	})
+	mux.HandleFunc("GET "+servicesPath, func(w http.ResponseWriter, _ *http.Request) {
+		s.write(w, http.StatusOK, list(s.source.Services()))
+	})
+	mux.HandleFunc("GET "+whyPath, s.why)
 	mux.HandleFunc("GET "+flowsPath, s.flows)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, fmt.Errorf("the agent does not know the request %s %.80q", r.Method, r.URL.Path))
 	})
 	return mux
+}
+
+func (s *Server) why(w http.ResponseWriter, r *http.Request) {
+	query, err := ParseWhyQuery(r.URL.Query())
+	if err == nil {
+		var why Why
+		if why, err = s.source.Why(query); err == nil {
+			s.write(w, http.StatusOK, why)
+			return
+		}
+	}
+	s.fail(w, http.StatusBadRequest, err)
 }
 
 // list makes no elements an empty list instead of null.

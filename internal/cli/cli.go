@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ const (
 
 // Env is what the command gets from the process.
 type Env struct {
+	Name           string // under which the command was called; "": signet
 	Version        string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -38,6 +40,14 @@ type Env struct {
 	Now            func() time.Time
 	// Connect reaches a cluster.
 	Connect func(agents.Config) (Cluster, error)
+}
+
+// name is how users call the command.
+func (e Env) name() string {
+	if filepath.Base(e.Name) == "kubectl-signet" {
+		return "kubectl signet"
+	}
+	return "signet"
 }
 
 // Cluster is what the command needs of agents.Cluster.
@@ -90,6 +100,8 @@ type app struct {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "signet",
+		// As kubectl's plugin the command is called kubectl-signet.
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: a.env.name()},
 		Short: "See what the Signet pod network does and why",
 		Long: `See what the Signet pod network does and why.
 
@@ -100,7 +112,8 @@ need the rights to list pods and to exec in them, in kube-system.`,
   signet endpoint list                     which pods are there, with which identity?
   signet identity show 2463510212          what does this number stand for?
   signet flows -f --verdict dropped        what is being dropped, and why?
-  signet flows --pod concert/vip           who talks to this pod?`,
+  signet flows --pod concert/vip           who talks to this pod?
+  signet policy why --from concert/stranger --to concert/vip --port 80`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -114,7 +127,7 @@ need the rights to list pods and to exec in them, in kube-system.`,
 	flags.StringVar(&a.context, "context", "", "context of the kubeconfig")
 	flags.StringVar(&a.namespace, "signet-namespace", agents.DefaultNamespace, "namespace of the agents")
 	flags.StringSliceVar(&a.nodes, "node", nil, "ask only these nodes of the cluster")
-	root.AddCommand(a.statusCommand(), a.endpointCommand(), a.identityCommand(), a.flowsCommand(), a.versionCommand())
+	root.AddCommand(a.statusCommand(), a.endpointCommand(), a.identityCommand(), a.flowsCommand(), a.policyCommand(), a.serviceCommand(), a.versionCommand())
 	return root
 }
 

@@ -40,9 +40,10 @@ func (a *app) flowsCommand() *cobra.Command {
 		Long: `Show who talks to whom, and what was dropped and why.
 
 A line is a verdict: the first packet of a flow, a flow that a changed policy
-judged again, or a drop; or, "ended", what a flow carried in all. The node that receives a packet judges it; for the node
-that sends it, it is "forwarded". The filters apply to both ends: a flow is
-shown if one of its ends has the namespace, pod, identity and labels asked for.`,
+judged again, or a drop; or, "ended", what a flow carried in all. The node that
+receives a packet judges it; for the node that sends it, it is "forwarded". The
+filters apply to both ends: a flow is shown if one of its ends has the
+namespace, pod, identity and labels asked for.`,
 		Example: `  signet flows                                      the last 20 of the cluster
   signet flows -f --verdict dropped                 drops, as they happen
   signet flows --since 10m --pod concert/vip        a pod's last ten minutes

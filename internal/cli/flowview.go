@@ -115,7 +115,11 @@ func endedText(f *api.Flow) string {
 	carried := func(c api.Carried) string {
 		return count(int(c.Packets), "packet", "packets") + ", " + byteText(c.Bytes)
 	}
-	return fmt.Sprintf("after %s: sent %s; answered %s", f.Time.Sub(f.Ended.Opened).Round(100*time.Millisecond),
+	age := "under 0.1 s"
+	if lived := f.Time.Sub(f.Ended.Opened); lived >= 100*time.Millisecond {
+		age = lived.Round(100 * time.Millisecond).String()
+	}
+	return fmt.Sprintf("after %s: sent %s; answered %s", age,
 		carried(f.Ended.Sent), carried(f.Ended.Answered))
 }
 

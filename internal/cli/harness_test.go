@@ -54,12 +54,27 @@ type node struct {
 	endpoints  []api.Endpoint
 	identities []api.Identity
 	flows      *api.FlowLog
+	why        api.Why
+	policies   []api.PolicyStatus
+	services   []api.Service
+	asked      api.WhyQuery
 }
 
-func (n *node) Status() api.Status         { return n.status }
-func (n *node) Endpoints() []api.Endpoint  { return n.endpoints }
-func (n *node) Identities() []api.Identity { return n.identities }
-func (n *node) Flows() *api.FlowLog        { return n.flows }
+func (n *node) Status() api.Status           { return n.status }
+func (n *node) Endpoints() []api.Endpoint    { return n.endpoints }
+func (n *node) Identities() []api.Identity   { return n.identities }
+func (n *node) Policies() []api.PolicyStatus { return n.policies }
+func (n *node) Services() []api.Service      { return n.services }
+
+func (n *node) Why(q api.WhyQuery) (api.Why, error) {
+	if n.why.Node == "" {
+		return api.Why{}, errors.New("no policy is loaded yet")
+	}
+	n.asked = q
+	return n.why, nil
+}
+
+func (n *node) Flows() *api.FlowLog { return n.flows }
 
 // serve serves n until the test ends and gives the path of the socket.
 func serve(t *testing.T, n *node) string {

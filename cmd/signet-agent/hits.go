@@ -1,0 +1,128 @@
+package main
+
+import (
+	"sync"
+
+	"github.com/signet-cni/signet/enforce/policy"
+	"github.com/signet-cni/signet/internal/api"
+)
+
+// hits counts the verdicts in which policies took part since the agent
+// started. It is safe for concurrent use.
+type hits struct {
+	mu     sync.Mutex
+	rules  map[policy.RuleRef]uint64   // packets that opened a flow and were admitted
+	denied map[policy.PolicyRef]uint64 // verdicts in which it isolated and nothing admitted
+}
+
+func newHits() *hits {
+	return &hits{rules: map[policy.RuleRef]uint64{}, denied: map[policy.PolicyRef]uint64{}}
+}
+
+// count takes in a verdict.
+func (h *hits) count(f *api.Flow) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range f.Policies {
+		ref := policy.PolicyRef{Namespace: p.Namespace, Name: p.Name}
+		if len(p.Rules) == 0 {
+			h.denied[ref]++
+		}
+		for _, index := range p.Rules {
+			h.rules[ruleRef(ref, p.Direction, index)]++
+		}
+	}
+}
+
+func ruleRef(ref policy.PolicyRef, direction string, index int) policy.RuleRef {
+	rule := policy.RuleRef{Policy: ref, Index: index}
+	if direction == api.Egress {
+		rule.Direction = policy.Egress
+	}
+	return rule
+}
+
+func (h *hits) of(rule policy.RuleRef) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.rules[rule]
+}
+
+func (h *hits) deniedBy(ref policy.PolicyRef) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.denied[ref]
+}
+
+// keep forgets the policies that are gone, and gives them.
+func (h *hits) keep(policies []policy.Policy) (gone []policy.PolicyRef) {
+	here := map[policy.PolicyRef]bool{}
+	for _, p := range policies {
+		here[policy.PolicyRef{Namespace: p.Namespace, Name: p.Name}] = true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	dropped := map[policy.PolicyRef]bool{}
+	for rule := range h.rules {
+		if !here[rule.Policy] {
+			delete(h.rules, rule)
+			dropped[rule.Policy] = true
+		}
+	}
+	for ref := range h.denied {
+		if !here[ref] {
+			delete(h.denied, ref)
+			dropped[ref] = true
+		}
+	}
+	for ref := range dropped {
+		gone = append(gone, ref)
+	}
+	return gone
+}
+
+// Policies lists what this node enforces, and how often.
+func (s *status) Policies() []api.PolicyStatus {
+	if s.startProblem() != nil {
+		return nil
+	}
+	r := s.agent.rules
+	compiled := r.history.all()
+	if len(compiled) == 0 {
+		return nil
+	}
+	local := s.localIdentities()
+	source := map[policy.PolicyRef]policy.Policy{}
+	policies, _ := s.agent.watcher.Policies()
+	for _, p := range policies {
+		source[policy.PolicyRef{Namespace: p.Namespace, Name: p.Name}] = p
+	}
+	var list []api.PolicyStatus
+	for _, summary := range compiled[0].Explain.Summaries() {
+		p := policyStatus(summary, s.agent.hits)
+		p.Node, p.Source = s.agent.cfg.nodeName, source[summary.Policy]
+		for _, id := range summary.Selects {
+			p.Local += local[id]
+		}
+		for _, problem := range compiled[0].Problems {
+			if problem.Rule.Policy == summary.Policy {
+				p.Problems = append(p.Problems, problem.Rule.String()+": "+problem.Reason)
+			}
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+func policyStatus(s policy.Summary, h *hits) api.PolicyStatus {
+	p := api.PolicyStatus{
+		Namespace: s.Policy.Namespace, Name: s.Policy.Name, Ingress: s.Isolates[policy.Ingress], Egress: s.Isolates[policy.Egress],
+		Identities: len(s.Selects), Denied: h.deniedBy(s.Policy),
+	}
+	for _, r := range s.Rules {
+		p.Rules = append(p.Rules, api.RuleStatus{
+			Direction: r.Rule.Direction.String(), Index: r.Rule.Index, Text: r.Text, Hits: h.of(r.Rule),
+		})
+	}
+	return p
+}

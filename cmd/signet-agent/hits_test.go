@@ -1,0 +1,30 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/signet-cni/signet/enforce/policy"
+	"github.com/signet-cni/signet/internal/api"
+)
+
+func TestHits(t *testing.T) {
+	h := newHits()
+	vip := policy.PolicyRef{Namespace: "concert", Name: "vip"}
+	admits := api.PolicyPart{Namespace: "concert", Name: "vip", Direction: api.Egress, Rules: []int{0, 2}}
+	h.count(&api.Flow{Policies: []api.PolicyPart{admits}})
+	h.count(&api.Flow{Policies: []api.PolicyPart{admits, {Namespace: "concert", Name: "vip", Direction: api.Ingress}}})
+	for index, want := range []uint64{2, 0, 2} {
+		if got := h.of(policy.RuleRef{Policy: vip, Direction: policy.Egress, Index: index}); got != want {
+			t.Errorf("rule %d: %d hits, want %d", index, got, want)
+		}
+	}
+	if got := h.deniedBy(vip); got != 1 {
+		t.Errorf("denied %d, want 1", got)
+	}
+	if gone := h.keep([]policy.Policy{{Namespace: "concert", Name: "vip"}}); len(gone) != 0 {
+		t.Errorf("gone: %v", gone)
+	}
+	if gone := h.keep(nil); len(gone) != 1 || gone[0] != vip || h.deniedBy(vip) != 0 {
+		t.Errorf("gone: %v", gone)
+	}
+}
