@@ -25,6 +25,10 @@ const resync = 30 * time.Second
 // minInterval lets a burst of changes become one run.
 const minInterval = 20 * time.Millisecond
 
+// reportInterval is the least time between two looks at what to tell users:
+// they go over every object that the node watches.
+const reportInterval = time.Second
+
 // loops are the level-triggered loops of the agent.
 type loops struct {
 	agent    *agent
@@ -51,7 +55,9 @@ func newLoops(a *agent) *loops {
 	l.outward = loop("masquerade", l.syncMasquerade)
 	l.pods = loop("endpoints", func(ctx context.Context) error { return a.pods.Prune(ctx) })
 	l.hooks = loop("hooks", l.syncHooks)
-	l.report = loop("events", l.syncReport)
+	l.report = reconcile.New(reconcile.Config{
+		Name: "events", Do: l.syncReport, MinInterval: reportInterval, Log: a.log,
+	})
 	l.publish = loop("publish", l.syncPublish)
 	l.attested = loop("attested", l.syncAttested)
 	l.attest = reconcile.New(reconcile.Config{
@@ -225,7 +231,7 @@ func (l *loops) syncReport(ctx context.Context) error {
 	w := l.agent.watcher
 	_, policies := w.Policies()
 	_, namespaces := w.Annotations()
-	_, identities := w.Identities()
+	sets, identities := w.Identities()
 	_, nodes := w.Nodes()
 	_, services := w.Services()
 	node, self, _ := w.Node()
@@ -234,6 +240,9 @@ func (l *loops) syncReport(ctx context.Context) error {
 	problems = append(problems, l.agent.tunnel.problems()...)
 	problems = append(problems, l.agent.rules.problems()...)
 	problems = append(problems, l.agent.cfg.settings.problems(node)...)
+	if l.agent.elected.Load() {
+		problems = append(problems, growth(sets, l.agent.cfg.settings.current().perNamespace)...)
+	}
 	return l.agent.reporter.Report(ctx, w.WithUIDs(problems))
 }
 

@@ -69,6 +69,9 @@ func (s *status) Snapshot() metrics.Snapshot {
 			Kind: w.Kind, Synced: w.Synced, Failing: w.Error != "", Objects: w.Objects,
 		})
 	}
+	snap.Largest = largest(s.agent.rules.snapshot())
+	snap.LargestLimit = s.agent.cfg.settings.current().perNamespace
+	snap.Unattested = metrics.Count{Packets: st.Attested.Packets, Bytes: st.Attested.Bytes}
 	snap.Refused = len(s.agent.tunnel.current().Refused)
 	s.addMaps(&snap)
 	s.agent.loops.addStats(&snap)

@@ -57,7 +57,7 @@ type settings struct {
 // loadFile reads the file, or what was last good if it cannot be used; err
 // then says why. Without either, s is nil.
 func loadFile(o *options) (parsed parsedFile, s *settings, err error) {
-	s = &settings{path: o.configPath, lastGood: filepath.Join(o.runDir, "config.yaml"), log: slog.Default()}
+	s = &settings{path: o.configPath, lastGood: filepath.Join(o.runDir, "config.yaml"), log: slog.New(slog.DiscardHandler)}
 	raw, err := os.ReadFile(s.path)
 	if err == nil {
 		parsed, err = parseFile(raw)

@@ -233,7 +233,11 @@ func TestNeverAMixture(t *testing.T) {
 			}
 		})
 	}
-	for i := range 300 {
+	changes := 300
+	if testing.Short() {
+		changes /= 10
+	}
+	for i := range changes {
 		n.setPolicy(tables[(i+1)%2])
 	}
 	stop.Store(true)

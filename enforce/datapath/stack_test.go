@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/gopacket/gopacket/layers"
+
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/enforce/service"
 	"github.com/signet-cni/signet/identity"
@@ -189,9 +192,9 @@ func TestDropEventsAreLimited(t *testing.T) {
 	before, err := n.EventLoss()
 	must(t, err)
 	const flood = 5000
-	for range flood {
-		n.fromPod(podA(), tcp(addrB+":1", addrFar+":80", "S").bytes())
-	}
+	frame := ethernet(mac(1), mac(101), layers.EthernetTypeIPv4, tcp(addrB+":1", addrFar+":80", "S").bytes())
+	_, err = n.objs.FromPod.Run(&ebpf.RunOptions{Data: frame, Context: skb{Ifindex: uint32(interfaces["podA"])}, Repeat: flood})
+	must(t, err)
 	after, err := n.EventLoss()
 	must(t, err)
 	sent := uint64(len(n.events()))

@@ -29,7 +29,7 @@ func (a *app) identityCommand() *cobra.Command {
 		Example: `  signet identity show 2463510212`,
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.showIdentity(cmd.Context(), args[0]) },
 	}
-	return group("identity", "identities", "See the identities that packets carry", list, show)
+	return group("identity", "identities", "See the identities that packets carry", list, show, a.topCommand())
 }
 
 func oneArg(cmd *cobra.Command, args []string) error {

@@ -193,12 +193,26 @@ func TestAdmissionPolicy(t *testing.T) {
 	}
 }
 
-func TestDaemonSet(t *testing.T) {
+func TestDaemonSets(t *testing.T) {
 	objects := manifest(t)
-	set := decodeYAML[appsv1.DaemonSet](t, objects["DaemonSet signet"])
-	pod := set.Spec.Template.Spec
-	if _, ok := objects["ConfigMap signet-config"]; !ok || pod.ServiceAccountName != "signet" || !pod.HostNetwork {
-		t.Errorf("pod %+v", pod)
+	agent := decodeYAML[appsv1.DaemonSet](t, objects["DaemonSet signet"])
+	if _, ok := objects["ConfigMap signet-config"]; !ok || agent.Spec.Template.Spec.ServiceAccountName != "signet" {
+		t.Errorf("agent %+v", agent)
+	}
+	wg := decodeYAML[appsv1.DaemonSet](t, objects["DaemonSet signet-wg"])
+	if wg.Spec.UpdateStrategy.Type != appsv1.OnDeleteDaemonSetStrategyType {
+		t.Errorf("signet-wg is updated by %q: a roll-out would interrupt the tunnel", wg.Spec.UpdateStrategy.Type)
+	}
+	image := agent.Spec.Template.Spec.Containers[0].Image
+	equal(t, "privileged containers", checkPod(t, agent.Spec.Template.Spec, image), []string{"mount-bpffs", "agent"})
+	equal(t, "privileged containers", checkPod(t, wg.Spec.Template.Spec, image), []string(nil))
+}
+
+// checkPod gives the names of the pod's privileged containers.
+func checkPod(t *testing.T, pod corev1.PodSpec, image string) []string {
+	t.Helper()
+	if !pod.HostNetwork {
+		t.Error("not on the host's network")
 	}
 	volumes := map[string]bool{}
 	for _, volume := range pod.Volumes {
@@ -215,7 +229,7 @@ func TestDaemonSet(t *testing.T) {
 		if container.SecurityContext.Capabilities != nil && slices.Contains(container.SecurityContext.Capabilities.Add, "SYS_RESOURCE") {
 			t.Errorf("%s wants SYS_RESOURCE, which nested nodes do not have", container.Name)
 		}
-		if container.ImagePullPolicy != corev1.PullIfNotPresent || container.Image != pod.Containers[0].Image {
+		if container.ImagePullPolicy != corev1.PullIfNotPresent || container.Image != image {
 			t.Errorf("%s: image %s, %s", container.Name, container.Image, container.ImagePullPolicy)
 		}
 	}
@@ -226,7 +240,7 @@ func TestDaemonSet(t *testing.T) {
 			all = append(all, container.Name)
 		}
 	}
-	equal(t, "privileged containers", all, []string{"mount-bpffs", "agent"})
+	return all
 }
 
 func privileged(container *corev1.Container) bool {

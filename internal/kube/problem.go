@@ -43,7 +43,7 @@ func (f *findings) add(format string, args ...any) {
 	f.problems = append(f.problems, problem)
 }
 
-// WithUIDs fills in the UIDs of the policies and tunnels that problems found
+// WithUIDs fills in the UIDs of the policies, tunnels and namespaces that problems found
 // elsewhere are about: tools show an Event only with the object of its UID.
 func (w *Watcher) WithUIDs(problems []Problem) []Problem {
 	for n := range problems {
@@ -56,6 +56,8 @@ func (w *Watcher) WithUIDs(problems []Problem) []Problem {
 			p.UID = uidIn(w.policies, p)
 		case "Tunnel":
 			p.UID = uidIn(w.tunnels, p)
+		case "Namespace":
+			p.UID = uidIn(w.namespaces, p)
 		}
 	}
 	return problems

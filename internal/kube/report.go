@@ -134,7 +134,7 @@ func (r *Reporter) event(problem Problem) *corev1.Event {
 
 // apiVersions of the kinds that problems are about.
 var apiVersions = map[string]string{
-	"Pod": "v1", "Node": "v1", "Service": "v1",
+	"Pod": "v1", "Node": "v1", "Service": "v1", "Namespace": "v1",
 	"EndpointSlice":  "discovery.k8s.io/v1",
 	"NetworkPolicy":  "networking.k8s.io/v1",
 	api.TunnelKind:   api.GroupVersion.String(),

@@ -32,6 +32,9 @@ var (
 	sent       = describe(prometheus.CounterValue, "tunnel_peer_sent_bytes_total", "Bytes sent to a peer, WireGuard's own included.", "peer")
 	endpoints  = describe(prometheus.GaugeValue, "endpoints", "Pods of this node.")
 	identities = describe(prometheus.GaugeValue, "identities", "Identities that the policy in force knows.")
+	largest    = describe(prometheus.GaugeValue, "namespace_identities_max", "Identities of the namespace that has most.")
+	limit      = describe(prometheus.GaugeValue, "namespace_identities_limit", "Identities of a namespace before an Event asks to look at its labels; 0: any number.")
+	unattested = describe(prometheus.CounterValue, "unattested_packets_total", "Packets whose identity the sending node had not published: in audit the first of each flow and revision.")
 	policies   = describe(prometheus.GaugeValue, "policies", "NetworkPolicies in force.")
 	rows       = describe(prometheus.GaugeValue, "policy_rows", "Rows of all compiled rule sets.")
 	revision   = describe(prometheus.GaugeValue, "policy_revision", "Policy revision in force; 0: none is loaded and nothing passes.")
@@ -44,7 +47,7 @@ var (
 
 var descriptions = []description{
 	buildInfo, ready, dropped, droppedB, suppressed, lost, mapEntries, mapMax, peers, refused, handshake, received, sent,
-	endpoints, identities, policies, rows, revision, runs, failures, success, objects, failing,
+	endpoints, identities, largest, limit, unattested, policies, rows, revision, runs, failures, success, objects, failing,
 }
 
 // collector reads a Source when Prometheus asks.
@@ -75,6 +78,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	tell(lost, float64(s.EventsLost))
 	tell(endpoints, float64(s.Endpoints))
 	tell(identities, float64(s.Identities))
+	tell(largest, float64(s.Largest))
+	tell(limit, float64(s.LargestLimit))
+	tell(unattested, float64(s.Unattested.Packets))
 	tell(policies, float64(s.Policies))
 	tell(rows, float64(s.Rows))
 	tell(revision, float64(s.Revision))

@@ -22,6 +22,9 @@ type Snapshot struct {
 	Refused          int // nodes whose tunnel objects are refused
 	Endpoints        int
 	Identities       int
+	Largest          int // identities of the namespace that has most
+	LargestLimit     int // what a namespace is warned of before; 0: none
+	Unattested       Count
 	Policies         int
 	Rows             int
 	Revision         uint32

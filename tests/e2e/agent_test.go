@@ -19,11 +19,10 @@ func TestAgent(t *testing.T) {
 	settle()
 	t.Run("killed", func(t *testing.T) {
 		// The kernel goes on without it: nothing may be lost, but this machine may be busy.
-		interrupt(t, 2*time.Second, killAgents, client, denied, db)
+		interrupt(t, 2*time.Second, 0.02, killAgents, client, denied, db)
 	})
 	t.Run("replaced", func(t *testing.T) {
-		// A rollout also replaces the process of a userspace WireGuard, which takes seconds.
-		interrupt(t, 20*time.Second, func(t *testing.T) {
+		interrupt(t, 2*time.Second, 0.02, func(t *testing.T) {
 			kubectl(t, "rollout", "restart", "daemonset", "signet", "-n", lab.SignetNamespace)
 			kubectl(t, "rollout", "status", "daemonset", "signet", "-n", lab.SignetNamespace, "--timeout=3m")
 		}, client, denied, db)
@@ -42,14 +41,18 @@ spec:
 `
 
 // interrupt does something to the agents while one pod talks to the server and
-// another one may not. The live connection outlasts it, no gap is longer than
-// given, and the server stays closed to the other.
-func interrupt(t *testing.T, most time.Duration, event func(*testing.T), client, denied, db *lab.Pod) {
+// another one may not. The live connection outlasts it, no gap is longer and
+// no more of a UDP stream is lost than given, and the server stays closed to
+// the other.
+func interrupt(t *testing.T, most time.Duration, loss float64, event func(*testing.T), client, denied, db *lab.Pod) {
 	c := talk(t, client, db)
-	intruder := watch(t, lab.New, denied, db)
+	intruder, stream := watch(t, lab.New, denied, db), watch(t, lab.Stream, client, db)
+	time.Sleep(2 * time.Second)
 	event(t)
 	after := time.Now()
-	for kind, w := range map[string]*lab.Watch{"new flows": c.fresh, "the live connection": c.live} {
+	for kind, w := range map[string]*lab.Watch{
+		"new flows": c.fresh, "the live connection": c.live, "the UDP stream": stream,
+	} {
 		if _, err := w.Await(true, after, most); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
@@ -58,6 +61,12 @@ func interrupt(t *testing.T, most time.Duration, event func(*testing.T), client,
 		if gap > most {
 			t.Errorf("%s: no answer for %s", kind, gap)
 		}
+	}
+	stream.Stop()
+	lost, sent := stream.Lost()
+	t.Logf("the UDP stream lost %d of %d datagrams", lost, sent)
+	if sent == 0 || float64(lost) > loss*float64(sent) {
+		t.Errorf("more than %.0f %% lost", 100*loss)
 	}
 	attempts := intruder.Attempts()
 	for _, a := range attempts {

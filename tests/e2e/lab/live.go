@@ -19,6 +19,8 @@ const (
 	Live = "live"
 	// New asks over a new TCP connection every time.
 	New = "new"
+	// Stream sends UDP datagrams of one flow and hears their echo.
+	Stream = "stream"
 )
 
 // Watch is a pod that asks another one many times a second.
@@ -29,6 +31,7 @@ type Watch struct {
 
 	mu       sync.Mutex
 	attempts []Attempt
+	sent     int
 }
 
 // Attempt is one question: an answer has the time at which it came, silence
@@ -65,15 +68,28 @@ func (c *Cluster) Watch(ctx context.Context, kind string, from, to *Pod, port in
 func (w *Watch) read(lines io.Reader) {
 	defer close(w.done)
 	for scan := bufio.NewScanner(lines); scan.Scan(); {
-		stamp, outcome, _ := strings.Cut(scan.Text(), " ")
-		at, err := parseTime(stamp)
-		if err != nil {
-			continue
-		}
 		w.mu.Lock()
-		w.attempts = append(w.attempts, Attempt{At: at, Answered: outcome == "answer"})
+		w.line(scan.Text())
 		w.mu.Unlock()
 	}
+}
+
+// line takes in what the script says.
+func (w *Watch) line(text string) {
+	word, outcome, _ := strings.Cut(text, " ")
+	if outcome == "sent" {
+		w.sent, _ = strconv.Atoi(word) // 0 is not what anybody hopes for
+		return
+	}
+	if at, err := parseTime(word); err == nil {
+		w.attempts = append(w.attempts, Attempt{At: at, Answered: outcome == "answer"})
+	}
+}
+
+// Lost gives how many datagrams of a Stream that was stopped were sent, and
+// how many of them had no answer.
+func (w *Watch) Lost() (lost, sent int) {
+	return w.sent - len(w.Attempts()), w.sent
 }
 
 // parseTime reads seconds since 1970 with six decimals.
@@ -82,7 +98,7 @@ func parseTime(stamp string) (time.Time, error) {
 	return time.UnixMicro(micros), err
 }
 
-// Stop ends the watch.
+// Stop ends the watch. It may be called again.
 func (w *Watch) Stop() {
 	_ = w.stdin.Close() // ends the script
 	<-w.done

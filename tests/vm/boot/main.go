@@ -40,7 +40,7 @@ func run() int {
 
 	began := time.Now()
 	r := newReport(os.Stdout, o.maySkip, o.tests)
-	err = boot(ctx, o, r)
+	used, err := boot(ctx, o, r)
 	problems := r.problems()
 	if err != nil {
 		problems = append(problems, err.Error())
@@ -48,7 +48,8 @@ func run() int {
 	for _, p := range problems {
 		fmt.Println("FAIL ", p)
 	}
-	fmt.Printf("%d tests passed, %d failed, %d skipped, in %.0fs\n", r.passed, r.failed, len(r.skipped), time.Since(began).Seconds())
+	fmt.Printf("%d tests passed, %d failed, %d skipped, in %s with %s of processor time\n", r.passed, r.failed, len(r.skipped),
+		time.Since(began).Round(time.Second), used.Round(time.Second))
 	if len(problems) > 0 {
 		return 1
 	}
@@ -71,11 +72,12 @@ func parseOptions() (options, error) {
 	return o, err
 }
 
-// boot runs the guest to its end, which ctx can bring about.
-func boot(ctx context.Context, o options, r *report) error {
+// boot runs the guest to its end, which ctx can bring about, and says how
+// much processor time that took.
+func boot(ctx context.Context, o options, r *report) (used time.Duration, err error) {
 	console, err := os.OpenFile(o.console, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer console.Close()
 
@@ -88,19 +90,20 @@ func boot(ctx context.Context, o options, r *report) error {
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	runtime.LockOSThread() // the guest dies with this thread
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
-		return err
+		return 0, err
 	}
 	readErr := read(io.TeeReader(out, console), r)
 	err = cmd.Wait()
+	used = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if ctx.Err() != nil {
-		return fmt.Errorf("the guest was stopped: %w", context.Cause(ctx))
+		return used, fmt.Errorf("the guest was stopped: %w", context.Cause(ctx))
 	}
-	return errors.Join(readErr, err)
+	return used, errors.Join(readErr, err)
 }
 
 func read(in io.Reader, r *report) error {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	marker   = "@@ "        // starts init's lines
+	marker   = "@@ "        // starts what init says
 	platform = "platform: " // is in a test's line that says what it ran on
 	maxKept  = 2000         // lines of output, so that a test that rages on does not fill the memory
 )
@@ -22,94 +22,89 @@ var (
 // report follows the guest's second serial port. It passes on what a reader
 // wants at once and remembers what has to be judged at the end.
 type report struct {
-	out     io.Writer
-	maySkip *regexp.Regexp
-	status  map[string]string // by binary: "" until it ended
-	kept    []string          // output since the last test ended
-	ended   bool
+	out      io.Writer
+	maySkip  *regexp.Regexp
+	binaries map[string]*binary
+	ended    bool
 
 	passed, failed int // tests, not counting subtests
-	began          int // passed when the binary started
 	skipped        []string
 }
 
-func newReport(out io.Writer, maySkip *regexp.Regexp, tests []string) *report {
-	r := &report{out: out, maySkip: maySkip, status: map[string]string{}}
-	for _, t := range tests {
-		r.status[t] = ""
+// binary is a test binary that has to run.
+type binary struct {
+	status string   // "" until it ended
+	passed int      // tests
+	kept   []string // output since the last test ended
+}
+
+func newReport(out io.Writer, maySkip *regexp.Regexp, names []string) *report {
+	r := &report{out: out, maySkip: maySkip, binaries: map[string]*binary{}}
+	for _, name := range names {
+		r.binaries[name] = &binary{}
 	}
 	return r
 }
 
 func (r *report) line(line string) {
-	if words, ok := strings.CutPrefix(line, marker); ok {
-		r.mark(strings.Fields(words))
-		return
+	name, text, _ := strings.Cut(line, " ")
+	b := r.binaries[name]
+	words, marked := strings.CutPrefix(text, marker+"exit ")
+	switch {
+	case line == marker+"end":
+		r.ended = true
+	case b == nil:
+		r.print(strings.TrimPrefix(line, marker))
+	case marked:
+		b.status = words
+		if words != "0" {
+			r.flush(name)
+		}
+		b.kept = nil
+	default:
+		r.output(name, text)
 	}
+}
+
+// output takes a line of a binary's.
+func (r *report) output(name, line string) {
+	b := r.binaries[name]
 	if chatter.MatchString(line) {
 		return
 	}
 	if strings.Contains(line, platform) {
 		r.print(strings.TrimSpace(line))
 	}
-	if len(r.kept) < maxKept {
-		r.kept = append(r.kept, line)
+	if len(b.kept) < maxKept {
+		b.kept = append(b.kept, line)
 	}
-	if m := result.FindStringSubmatch(line); m != nil {
-		r.result(m[1] == "", m[2], m[3], line)
-	}
-}
-
-// result takes a test's last line.
-func (r *report) result(top bool, verdict, test, line string) {
-	if verdict == "SKIP" {
-		r.skipped = append(r.skipped, test)
-	}
-	if !top {
+	m := result.FindStringSubmatch(line)
+	if m == nil {
 		return
 	}
-	switch verdict {
-	case "PASS":
+	verdict, top := m[2], m[1] == ""
+	if verdict == "SKIP" {
+		r.skipped = append(r.skipped, name+": "+m[3])
+	}
+	switch {
+	case !top:
+		return
+	case verdict == "PASS":
 		r.passed++
-	case "FAIL":
+		b.passed++
+		b.kept = b.kept[len(b.kept)-1:]
+	case verdict == "FAIL":
 		r.failed++
 	}
-	if verdict == "PASS" {
-		r.print(line)
-		r.kept = nil
-	} else {
-		r.flush()
-	}
+	r.flush(name)
 }
 
-// mark takes a line of init's.
-func (r *report) mark(words []string) {
-	switch {
-	case len(words) == 2 && words[0] == "run":
-		r.kept = nil
-		r.began = r.passed
-		r.print(words[1])
-	case len(words) == 3 && words[0] == "exit":
-		if words[2] != "0" {
-			r.flush()
-		}
-		if words[2] == "0" && r.passed == r.began {
-			words[2] = "0, and no test passed"
-		}
-		r.status[words[1]] = words[2]
-		r.kept = nil
-	case len(words) == 1 && words[0] == "end":
-		r.ended = true
-	default:
-		r.print(strings.Join(words, " "))
+func (r *report) flush(name string) {
+	b := r.binaries[name]
+	for _, line := range b.kept {
+		r.print(name + " " + line)
 	}
-}
-
-func (r *report) flush() {
-	for _, line := range r.kept {
-		r.print(line)
-	}
-	r.kept = nil
+	b.kept = nil
 }
 
 func (r *report) print(line string) { fmt.Fprintln(r.out, line) }
@@ -117,13 +112,15 @@ func (r *report) print(line string) { fmt.Fprintln(r.out, line) }
 // problems says, at the end, why the run did not pass.
 func (r *report) problems() []string {
 	var found []string
-	for test, status := range r.status {
-		switch status {
-		case "0":
-		case "":
-			found = append(found, test+" did not end")
-		default:
-			found = append(found, test+" ended with status "+status)
+	for name, b := range r.binaries {
+		switch {
+		case b.status == "":
+			r.flush(name)
+			found = append(found, name+" did not end")
+		case b.status != "0":
+			found = append(found, name+" ended with status "+b.status)
+		case b.passed == 0:
+			found = append(found, name+" passed no test")
 		}
 	}
 	for _, test := range r.skipped {
@@ -132,7 +129,6 @@ func (r *report) problems() []string {
 		}
 	}
 	if !r.ended {
-		r.flush()
 		found = append(found, "the guest did not reach its end")
 	}
 	slices.Sort(found)
