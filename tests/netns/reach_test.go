@@ -36,9 +36,14 @@ func TestTraffic(t *testing.T) {
 		name string
 		run  func(*testing.T, field)
 	}{
-		{"reach", testReach}, {"sizes", testSizes}, {"segments", testSegments},
-		{"header fields", testHeaderFields}, {"related errors", testRelatedErrors},
-		{"ClusterIP", testClusterIP}, {"ClusterIP moves", testClusterIPMoves}, {"forwards", testForwards},
+		{"reach", testReach},
+		{"sizes", testSizes},
+		{"segments", testSegments},
+		{"header fields", testHeaderFields},
+		{"related errors", testRelatedErrors},
+		{"ClusterIP", testClusterIP},
+		{"ClusterIP moves", testClusterIPMoves},
+		{"forwards", testForwards},
 		{"MTU of the world", testWorldLearnsMTU},
 	} {
 		t.Run(test.name, func(t *testing.T) {
