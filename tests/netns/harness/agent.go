@@ -2,16 +2,10 @@ package harness
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/signet-cni/signet/enforce/datapath"
 )
-
-// envWantHooks names how programs must be attached, tcx or clsact, in a run of
-// the tests that is about one of them.
-const envWantHooks = "SIGNET_WANT_HOOKS"
 
 // OpenDatapath loads the programs over what is pinned, and attaches them to
 // the WireGuard device and to every pod: a start of the agent.
@@ -31,24 +25,8 @@ func (n *Node) OpenDatapath() {
 		for _, ep := range dp.Endpoints() {
 			err = errors.Join(err, dp.AttachPod(ep.IfIndex))
 		}
-		return errors.Join(err, n.checkHooks())
+		return err
 	})
-}
-
-// checkHooks: the programs' links are pinned with tcx only.
-func (n *Node) checkHooks() error {
-	want := os.Getenv(envWantHooks)
-	if want == "" || n.cluster.options.ForceClsact {
-		return nil
-	}
-	got := "clsact"
-	if links, err := os.ReadDir(filepath.Join(n.pinPath(), "links")); err == nil && len(links) > 0 {
-		got = "tcx"
-	}
-	if got != want {
-		return fmt.Errorf("the programs are attached with %s, want %s", got, want)
-	}
-	return nil
 }
 
 func (n *Node) pinPath() string { return filepath.Join(n.bpfDir(), "signet") }

@@ -71,3 +71,21 @@ func redirect(device string, to *netlink.Ifb) error {
 		Actions: []netlink.Action{netlink.NewMirredAction(to.Attrs().Index)},
 	})
 }
+
+// HasClsact says whether the programs hang on the host's side of the pod's
+// interface by a clsact qdisc, beside which there is no place for another.
+func (p *Pod) HasClsact() (has bool) {
+	p.t.Helper()
+	p.Node.Do(func() error {
+		link, err := netlink.LinkByName(p.HostIf())
+		if err != nil {
+			return err
+		}
+		qdiscs, err := netlink.QdiscList(link)
+		for _, q := range qdiscs {
+			has = has || q.Type() == "clsact"
+		}
+		return err
+	})
+	return has
+}
