@@ -24,7 +24,7 @@ func run() int {
 	defer stop()
 	return cli.Run(ctx, os.Args[1:], cli.Env{
 		Name: os.Args[0], Version: version,
-		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Colour: os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd())),
 		Now:    time.Now,
 		Connect: func(config agents.Config) (cli.Cluster, error) {

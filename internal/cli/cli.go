@@ -99,10 +99,10 @@ type app struct {
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "signet",
+		Use: "signet",
 		// As kubectl's plugin the command is called kubectl-signet.
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: a.env.name()},
-		Short: "See what the Signet pod network does and why",
+		Short:       "See what the Signet pod network does and why",
 		Long: `See what the Signet pod network does and why.
 
 On a node, as root, signet asks that node's agent. Anywhere else it takes your
