@@ -28,10 +28,12 @@ func TestExtendPolicy(t *testing.T) {
 		t.Error("an identity that is there was added")
 	}
 	n.play(t, []step{
-		{far(idNew, farOpens), "pod"}, {far(idOther, farOpens), "policy-ingress"},
+		{far(idNew, farOpens), "pod"},
+		{far(idOther, farOpens), "policy-ingress"},
 		{serves(), ""}, // both sides settle
 		{far(idNew, farOpens), "pod"},
-		{loads(table), ""}, {far(idNew, farOpens), "unknown-identity"},
+		{loads(table), ""},
+		{far(idNew, farOpens), "unknown-identity"},
 	})
 	t.Run("not loaded", func(t *testing.T) {
 		if err := newEmptyNode(t).ExtendPolicy(gain); err == nil {
