@@ -2,6 +2,7 @@
 # Run the end-to-end tests against $CLUSTER, or those whose names match, and count them: e2e.sh [PATTERN]
 . "$(dirname "${BASH_SOURCE[0]}")/../kind/lib.sh"
 
+alone
 PATH=$SIGNET_CACHE/bin:$PATH
 began=$SECONDS
 status=0
@@ -10,7 +11,7 @@ mkdir -p "$(dirname "$log")"
 
 go test -C "$REPO" -tags e2e -count=1 -timeout 20m -v -run "${1:-.}" ./tests/e2e 2>&1 | tee "$log" || status=$?
 
-count() { grep -c "^ *--- $1" "$log" || true; }
+count() { grep -ac "^ *--- $1" "$log" || true; }
 printf '%d passed, %d failed, %d skipped in %ds\n' "$(count PASS)" "$(count FAIL)" "$(count SKIP)" "$((SECONDS - began))"
 (($(count SKIP) == 0)) || die "a test was skipped"
 exit "$status"

@@ -8,6 +8,7 @@ report=$SIGNET_CACHE/log/conformance.json
 kubeconfig=$SIGNET_CACHE/log/conformance.kubeconfig
 
 "$KIND_DIR/fill.sh" "$suite" "building the upstream suite" "$KIND_DIR/build-suite.sh"
+alone
 "$SIGNET_CACHE/bin/kind" get kubeconfig --name "$CLUSTER" >"$kubeconfig"
 
 rm -f "$report"

@@ -4,6 +4,7 @@
 
 "$KIND_DIR/cluster.sh"
 "$KIND_DIR/install.sh"
+alone
 program=$SIGNET_CACHE/bin/signet-demo
 step "building the demo" go build -C "$REPO" -o "$program" ./tests/e2e/demo
 PATH=$SIGNET_CACHE/bin:$PATH exec "$program"

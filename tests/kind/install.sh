@@ -2,6 +2,7 @@
 # Install Signet in $CLUSTER, or bring it up to date, and wait until it works: install.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+alone
 PATH=$SIGNET_CACHE/bin:$PATH
 mark=signet.test/image
 

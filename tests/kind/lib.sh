@@ -63,3 +63,13 @@ entry() {
 	done | sha256sum | cut -c1-12)
 	printf '%s/%s-%s\n' "$SIGNET_CACHE" "$name" "$key"
 }
+
+# alone waits until no other run uses $CLUSTER, and keeps others from it until this script and its children have ended.
+# Nothing that outlives the script may be started after it.
+alone() {
+	mkdir -p "$SIGNET_CACHE"
+	exec 8>"$SIGNET_CACHE/$CLUSTER.use.lock"
+	flock -n 8 && return
+	say "another run uses cluster $CLUSTER; waiting for its end"
+	flock 8
+}
