@@ -1,8 +1,7 @@
-# Signet against the bare WireGuard device, in one run and by turns.
-CASE ?= tcp
+# Signet against what it is compared with, in one run and by turns.
+CASE ?= all
 
 .PHONY: bench
 
-bench: ## measure CASE (tcp) against bare WireGuard; results in build/bench/results.json
-	go build -o build/bench/bench ./tests/bench
-	build/bench/bench -case $(CASE) -out build/bench/results.json
+bench: ## measure every case, or CASE=name; table, and JSON in build/bench/results.json
+	tests/bench/bench.sh $(CASE)

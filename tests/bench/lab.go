@@ -6,11 +6,14 @@ import (
 	"io"
 	"slices"
 	"sync"
+
+	"github.com/signet-cni/signet/tests/bench/report"
 )
 
 // lab stands for the test that the harness expects (harness.TB).
 type lab struct {
-	log io.Writer
+	log    io.Writer
+	rounds int // of each comparison
 
 	mu       sync.Mutex
 	cleanups []func()
@@ -21,7 +24,7 @@ type lab struct {
 type fatal struct{ error }
 
 // run calls f, then what it left to clean up.
-func (l *lab) run(f func() (results, error)) (r results, err error) {
+func (l *lab) run(f func(*lab) ([]report.Row, error)) (rows []report.Row, err error) {
 	defer func() {
 		for _, cleanup := range slices.Backward(l.cleanups) {
 			cleanup()
@@ -36,7 +39,7 @@ func (l *lab) run(f func() (results, error)) (r results, err error) {
 			panic(cause)
 		}
 	}()
-	return f()
+	return f(l)
 }
 
 func (l *lab) Helper() {}

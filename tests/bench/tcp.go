@@ -6,71 +6,80 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
+	"github.com/signet-cni/signet/tests/bench/measure"
+	"github.com/signet-cni/signet/tests/bench/report"
 	"github.com/signet-cni/signet/tests/netns/harness"
 )
-
-// cases by name.
-var cases = map[string]func(t *lab, w io.Writer, rounds int) (results, error){
-	"tcp": measureTCP,
-}
 
 const (
 	benchPort = 5201
 	warmUp    = 300 * time.Millisecond // not measured
-	duration  = 1500 * time.Millisecond
+	duration  = time.Second
 	chunk     = 128 << 10 // bytes a call writes or reads
 )
 
-// measureTCP compares one TCP flow between pods on two nodes with one between
-// two machines through nothing but WireGuard.
-func measureTCP(t *lab, w io.Writer, rounds int) (results, error) {
-	harness.Require(t)
-	c := harness.NewCluster(t, 2, harness.Options{})
-	a := c.AddPod(c.Nodes[0], harness.Role("client"))
-	b := c.AddPod(c.Nodes[1], harness.Role("server"))
-	bareA, bareB := c.BarePair()
-	r := results{Unit: "Gbit/s", WireGuard: c.Nodes[0].WireGuard(), Kernel: kernel()}
-	for i := range rounds {
-		p := pair{}
-		for _, side := range order(i) {
-			var err error
-			if side == bare {
-				p.Bare, err = flow(bareA, bareB)
-			} else {
-				p.Signet, err = flow(&a.Host, &b.Host)
-			}
-			if err != nil {
-				return r, fmt.Errorf("round %d: %w", i+1, err)
-			}
+// measureTCP compares TCP between pods on two nodes with TCP between two
+// machines through nothing but WireGuard.
+func measureTCP(t *lab) ([]report.Row, error) {
+	p := newPods(t)
+	var rows []report.Row
+	for _, flows := range []int{1, 8} {
+		row, err := measure.Comparison{
+			Name: fmt.Sprintf("tcp-%d", flows), Against: "bare " + p.Nodes[0].WireGuard() + " WireGuard", Unit: "Gbit/s",
+			Target: report.Target{AtLeast: 1}, Rounds: t.rounds,
+			Signet: throughput(&p.client.Host, &p.far.Host, flows),
+			Base:   throughput(p.bareA, p.bareB, flows),
+		}.Run(t.log)
+		if err != nil {
+			return rows, err
 		}
-		fmt.Fprintf(w, "round %d: bare %.2f, Signet %.2f Gbit/s, ratio %.3f\n", i+1, p.Bare, p.Signet, p.ratio())
-		r.Pairs = append(r.Pairs, p)
+		rows = append(rows, row)
 	}
-	return r, nil
+	return rows, nil
 }
 
-// flow measures how many Gbit/s arrive over one connection.
-func flow(from, to *harness.Host) (float64, error) {
-	l := to.Listen(benchPort)
-	defer l.Close()
-	type rate struct {
-		gbit float64
-		err  error
+// throughput measures the Gbit/s that arrive over so many connections at once.
+func throughput(from, to *harness.Host, flows int) measure.Side {
+	return func() (measure.Sample, error) {
+		l := to.Listen(benchPort)
+		defer l.Close()
+		received := make(chan arrived, flows)
+		go func() {
+			for range flows {
+				conn, err := l.Accept()
+				if err != nil {
+					received <- arrived{err: err}
+					continue
+				}
+				go func() { received <- receive(conn) }()
+			}
+		}()
+		err := sendAll(from, netip.AddrPortFrom(to.Addr, benchPort), flows)
+		if err != nil {
+			return measure.Sample{}, err
+		}
+		return addUp(received, flows)
 	}
-	received := make(chan rate, 1)
-	go func() {
-		gbit, err := receive(l)
-		received <- rate{gbit, err}
-	}()
-	conn, err := from.Dial(netip.AddrPortFrom(to.Addr, benchPort), 5*time.Second)
-	if err != nil {
-		return 0, errors.Join(err, l.Close(), (<-received).err)
+}
+
+// sendAll fills so many connections until all of them have been measured.
+func sendAll(from *harness.Host, to netip.AddrPort, flows int) error {
+	errs := make([]error, flows)
+	var wait sync.WaitGroup
+	for i := range flows {
+		wait.Go(func() {
+			conn, err := from.Dial(to, 5*time.Second)
+			if err == nil {
+				err = send(conn)
+			}
+			errs[i] = err
+		})
 	}
-	err = send(conn)
-	got := <-received
-	return got.gbit, errors.Join(err, got.err)
+	wait.Wait()
+	return errors.Join(errs...)
 }
 
 func send(conn net.Conn) error {
@@ -87,28 +96,43 @@ func send(conn net.Conn) error {
 	return nil
 }
 
-// receive counts what arrives in the middle of the connection's life.
-func receive(l net.Listener) (float64, error) {
-	conn, err := l.Accept()
-	if err != nil {
-		return 0, err
+// arrived is what one connection brought while it was measured, and in all.
+type arrived struct {
+	gbit  float64 // Gbit/s
+	total int64   // bytes
+	err   error
+}
+
+func addUp(received <-chan arrived, flows int) (sum measure.Sample, err error) {
+	for range flows {
+		got := <-received
+		sum.Value += got.gbit
+		sum.Bytes += got.total
+		err = errors.Join(err, got.err)
 	}
+	return sum, err
+}
+
+// receive counts what arrives in the middle of the connection's life.
+func receive(conn net.Conn) (got arrived) {
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		return 0, err
+	if got.err = conn.SetDeadline(time.Now().Add(time.Minute)); got.err != nil {
+		return got
 	}
 	buf := make([]byte, chunk)
-	if _, err := countUntil(conn, buf, time.Now().Add(warmUp)); err != nil {
-		return 0, err
+	early, err := countUntil(conn, buf, time.Now().Add(warmUp))
+	if err != nil {
+		return arrived{err: err}
 	}
 	started := time.Now()
 	count, err := countUntil(conn, buf, started.Add(duration))
 	if err != nil {
-		return 0, err
+		return arrived{err: err}
 	}
-	took := time.Since(started)
-	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{conn}, buf)
-	return float64(count) * 8 / took.Seconds() / 1e9, err
+	got.gbit = float64(count) * 8 / time.Since(started).Seconds() / 1e9
+	late, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{conn}, buf)
+	got.total, got.err = early+count+late, err
+	return got
 }
 
 func countUntil(conn net.Conn, buf []byte, end time.Time) (count int64, err error) {
