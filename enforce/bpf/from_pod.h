@@ -22,6 +22,9 @@ static __always_inline int check_sender(struct __sk_buff *skb, struct context *c
 		return REASON_SPOOFED_MAC;
 	if (!ep->identity)
 		return REASON_UNKNOWN_IDENTITY;
+	/* A pod is no router: it tells of errors of what it was sent itself. */
+	if (c->related && !addr_equal(&c->quoted_dst, &c->src))
+		return REASON_ICMP_UNRELATED;
 	c->src_identity = ep->identity;
 	return REASON_NONE;
 }

@@ -27,7 +27,7 @@ static __noinline int from_gateway(struct __sk_buff *skb, struct context *c)
 
 	if (addr_v4(&c->dst) != GATEWAY)
 		return REASON_NONE;
-	if (c->related || (c->protocol != IPPROTO_TCP && c->protocol != IPPROTO_UDP))
+	if (c->related || !has_ports(c->protocol))
 		return REASON_NO_ENDPOINT;
 	c->dst = c->src;
 	return rewrite_end(skb, c, &r);

@@ -284,6 +284,8 @@ static __always_inline int parse_ports(struct __sk_buff *skb, struct context *c)
 		return REASON_MALFORMED;
 	c->src_port = header[0];
 	c->dst_port = header[1];
+	/* Only INIT has a verification tag of zero (RFC 9260 section 8.5.1). */
+	c->opening = c->protocol == IPPROTO_SCTP && !header[2] && !header[3];
 	c->has_ports = 1;
 	return REASON_NONE;
 }

@@ -6,6 +6,7 @@
 #include "flow.h"
 #include "maps.h"
 #include "policy.h"
+#include "sctp.h"
 
 #define CHECKSUM_ICMP 2
 #define CHECKSUM_TCP 16
@@ -34,6 +35,8 @@ static __always_inline int rewrite_l4(struct __sk_buff *skb, struct context *c,
 	__u32 sum = c->l4 + (c->protocol == IPPROTO_TCP ? CHECKSUM_TCP : CHECKSUM_UDP);
 	__u64 zero_means_none = c->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 
+	if (c->protocol == IPPROTO_SCTP)
+		return rewrite_sctp_port(skb, c, r->port_offset, r->from_port, r->to_port);
 	if (bpf_l4_csum_replace(skb, sum, r->from_addr, r->to_addr,
 				BPF_F_PSEUDO_HDR | zero_means_none | 4))
 		return REASON_TRANSLATION_FAILED;
@@ -44,8 +47,8 @@ static __always_inline int rewrite_l4(struct __sk_buff *skb, struct context *c,
 	return REASON_NONE;
 }
 
-/* Replaces one end of an IPv4 TCP or UDP packet; later fragments have no
- * ports to replace. */
+/* Replaces one end of an IPv4 packet with ports; later fragments have none to
+ * replace. */
 static __noinline int rewrite_end(struct __sk_buff *skb, struct context *c, const struct rewrite *r)
 {
 	if (c->fragment != FRAGMENT_LATER && rewrite_l4(skb, c, r))
@@ -234,7 +237,7 @@ static __noinline int remember_backend(struct context *c, const struct addr *add
  * until services have changed. */
 static __always_inline bool choice_holds(struct context *c, struct flow *flow)
 {
-	if (c->protocol == IPPROTO_TCP && !c->opening)
+	if (c->protocol != IPPROTO_UDP && !c->opening)
 		return true;
 	return !(flow->flags & FLOW_CLOSING) && flow->revision == c->revision;
 }
@@ -268,12 +271,38 @@ static __noinline int choose_backend(struct __sk_buff *skb, struct context *c, s
 	return translate_destination(skb, c, &addr, port);
 }
 
+/* A pod's ICMP error about an answer of a Service is its backend's, and quotes
+ * what the backend has sent. */
+static __noinline int to_backend_quoted(struct __sk_buff *skb, struct context *c)
+{
+	__u32 quoted = c->l4 + ICMP_HEADER_LEN;
+	struct flow *flow;
+	__be32 asked = addr_v4(&c->quoted_src), backend;
+
+	flow_key_of(c);
+	flow = flow_live(&c->key);
+	if (!flow || !(flow->flags & FLOW_SERVICE))
+		return REASON_NONE;
+	backend = addr_v4(&flow->nat_addr);
+	if (replace_addr(skb, quoted, offsetof(struct ipv4, src), asked, backend))
+		return REASON_TRANSLATION_FAILED;
+	if (bpf_l4_csum_replace(skb, c->l4 + CHECKSUM_ICMP, c->src_port, flow->nat_port, 2) ||
+	    bpf_skb_store_bytes(skb, quoted + c->quoted_words * 4, &flow->nat_port, 2, 0))
+		return REASON_TRANSLATION_FAILED;
+	c->quoted_src = flow->nat_addr;
+	c->dst = flow->nat_addr;
+	c->src_port = flow->nat_port;
+	return replace_addr(skb, c->l3, offsetof(struct ipv4, dst), asked, backend);
+}
+
 /* If the destination is a Service, makes it a backend. */
 static __noinline int to_backend(struct __sk_buff *skb, struct context *c)
 {
 	struct flow *flow;
 
-	if (c->related || (c->protocol != IPPROTO_TCP && c->protocol != IPPROTO_UDP))
+	if (c->related)
+		return to_backend_quoted(skb, c);
+	if (!has_ports(c->protocol))
 		return REASON_NONE;
 	flow_key_of(c);
 	flow = flow_live(&c->key);

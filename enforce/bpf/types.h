@@ -334,7 +334,7 @@ struct context {
 	__u8 tcp_flags;
 	__u8 hook;
 	__u8 reply;    /* travels against the flow's opening direction */
-	__u8 opening;  /* TCP SYN without ACK */
+	__u8 opening;  /* TCP SYN without ACK, SCTP INIT */
 	__u8 related;  /* ICMP error: the ports and quoted_* are the quoted flow's */
 	__u8 fragment; /* fragment_kind */
 	__u8 has_ports;

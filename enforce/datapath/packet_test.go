@@ -54,9 +54,17 @@ func udp(src, dst string) ipv4 {
 	return p
 }
 
-func sctp(src, dst string) ipv4 {
+// sctp opens an association: only INIT has a verification tag of zero.
+func sctp(src, dst string) ipv4 { return sctpTagged(src, dst, 0) }
+
+// sctpOn is a later packet of an association.
+func sctpOn(src, dst string) ipv4 { return sctpTagged(src, dst, 7) }
+
+func sctpTagged(src, dst string, tag uint32) ipv4 {
 	from, to := ends(src, dst)
-	l4 := &layers.SCTP{SrcPort: layers.SCTPPort(from.Port()), DstPort: layers.SCTPPort(to.Port())}
+	l4 := &layers.SCTP{
+		SrcPort: layers.SCTPPort(from.Port()), DstPort: layers.SCTPPort(to.Port()), VerificationTag: tag,
+	}
 	return newIPv4(from, to, layers.IPProtocolSCTP, l4)
 }
 

@@ -1,6 +1,8 @@
 package datapath
 
 import (
+	"net/netip"
+
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/identity"
 )
@@ -49,4 +51,14 @@ func admitting(t *policy.Table, peers []identity.ID) policy.RuleSetID {
 		t.Rules[key] = policy.Ports{Set: 1, Flags: policy.AllTraffic}
 	}
 	return lastRuleSet
+}
+
+// egressTo isolates A and lets it reach only what is no pod and lies in a block.
+func egressTo(block netip.Prefix) *policy.Table {
+	t := egress(openTable(), idA)
+	entry := t.Identities[idA]
+	entry.EgressCIDRs = true
+	t.Identities[idA] = entry
+	t.CIDRs[policy.CIDRKey{RuleSet: entry.Egress, Prefix: block}] = policy.Ports{Set: 1, Flags: policy.AllTraffic}
+	return t
 }

@@ -123,6 +123,7 @@ var dropStories = []story{
 		{deliver(podA(), "uplink", icmpError(world+":0", addrA+":0", layers.ICMPv4TypeParameterProblem, opensFar)), "icmp-unrelated"},
 		{pod(podA(), opensFar), "tunnel"},
 		{pod(podA(), icmpError(addrA+":0", addrFar+":0", layers.ICMPv4TypeRedirect, farOpens)), "icmp-unrelated"},
+		{pod(podB(), icmpError(addrB+":0", addrFar+":0", layers.ICMPv4TypeDestinationUnreachable, tcp(addrFar+":80", addrA+":4000", "SA"))), "icmp-unrelated"},
 		{deliver(podA(), "uplink", icmpError(world+":0", addrA+":0", layers.ICMPv4TypeDestinationUnreachable, farOpens)), "icmp-unrelated"},
 	}},
 	{"malformed", []step{{pod(podA(), opensFar.raw(func(p []byte) { p[3]++ })), "malformed"}}},

@@ -14,56 +14,6 @@ import (
 	"github.com/signet-cni/signet/overlay/wire"
 )
 
-// describe gives the outcome and, of a packet that goes on, its ends after
-// translation. It fails the test if a checksum is wrong.
-func (n *node) describe(r result) string {
-	n.t.Helper()
-	if r.action == actionDrop {
-		return r.String()
-	}
-	p := r.packet()
-	if p[0]>>4 == 6 {
-		inner, _, err := wire.Decode(p)
-		must(n.t, err)
-		p = inner
-	}
-	checkSums(n.t, p)
-	src, dst := netip.AddrFrom4([4]byte(p[12:])), netip.AddrFrom4([4]byte(p[16:]))
-	if p[9] == 1 || binary.BigEndian.Uint16(p[6:])&0x1fff != 0 {
-		return fmt.Sprintf("%s %s>%s", r, src, dst)
-	}
-	sport, dport := binary.BigEndian.Uint16(p[20:]), binary.BigEndian.Uint16(p[22:])
-	return fmt.Sprintf("%s %s>%s", r, netip.AddrPortFrom(src, sport), netip.AddrPortFrom(dst, dport))
-}
-
-// checkSums verifies the checksums of an IPv4 packet; of a fragment the
-// header's only.
-func checkSums(t testing.TB, p []byte) {
-	t.Helper()
-	if wire.Sum(p[:20]) != 0xffff {
-		t.Fatalf("%x: header checksum is wrong", p)
-	}
-	body, protocol := p[20:], p[9]
-	if binary.BigEndian.Uint16(p[6:])&0x3fff != 0 {
-		return
-	}
-	switch protocol {
-	case 1:
-		if wire.Sum(body) != 0xffff {
-			t.Fatalf("%x: ICMP checksum is wrong", p)
-		}
-	case 6, 17:
-		if protocol == 17 && body[6] == 0 && body[7] == 0 {
-			return
-		}
-		pseudo := append([]byte{}, p[12:20]...)
-		pseudo = append(pseudo, 0, protocol, byte(len(body)>>8), byte(len(body)))
-		if wire.Sum(append(pseudo, body...)) != 0xffff {
-			t.Fatalf("%x: transport checksum is wrong", p)
-		}
-	}
-}
-
 func podSees(ep Endpoint, p ipv4) action {
 	return func(n *node) string { return n.describe(n.fromPod(ep, p.bytes())) }
 }
@@ -121,6 +71,28 @@ func TestServices(t *testing.T) {
 			{podSees(a, udp(pod4000, vip+":80")), "tunnel " + pod4000 + ">" + addrFar + ":8080"},
 			{farSees(udp(addrFar+":8080", pod4000)), "pod " + vip + ":80>" + pod4000},
 			{podSees(a, tcp(pod4000, vip+":80", "S")), "stack " + pod4000 + ">" + vip + ":80"},
+		}},
+		{"SCTP", []step{
+			{serves(on(policy.SCTP, backendFar)), ""},
+			{podSees(a, sctp(pod4000, vip+":80")), "tunnel " + pod4000 + ">" + addrFar + ":8080"},
+			{farSees(sctpOn(addrFar+":8080", pod4000)), "pod " + vip + ":80>" + pod4000},
+			{podSees(a, sctpOn(pod4000, vip+":80")), "tunnel " + pod4000 + ">" + addrFar + ":8080"},
+			{podSees(a, tcp(pod4000, vip+":80", "S")), "stack " + pod4000 + ">" + vip + ":80"},
+		}},
+		{"SCTP, local backend of the same port", []step{
+			{serves(on(policy.SCTP, netip.MustParseAddrPort(addrB+":80"))), ""},
+			{podSees(a, sctp(pod4000, vip+":80")), "pod " + pod4000 + ">" + addrB + ":80"},
+			{podSees(b, sctpOn(addrB+":80", pod4000)), "pod " + vip + ":80>" + pod4000},
+		}},
+		{"SCTP, judged on a backend outside the cluster", []step{
+			{serves(on(policy.SCTP, netip.MustParseAddrPort(world+":8080"))), ""},
+			{podSees(a, sctp(pod4000, vip+":80")), "stack " + pod4000 + ">" + world + ":8080"},
+			{deliverSees(a, "uplink", sctpOn(world+":8080", pod4000)), "pod " + vip + ":80>" + pod4000},
+			{loads(egressTo(netip.MustParsePrefix(vip + "/32"))), ""},
+			{podSees(a, sctpOn(pod4000, vip+":80")), "policy-egress"},
+			{podSees(a, sctp(addrA+":4001", vip+":80")), "policy-egress"},
+			{loads(egressTo(netip.MustParsePrefix(world + "/32"))), ""},
+			{podSees(a, sctpOn(pod4000, vip+":80")), "stack " + pod4000 + ">" + world + ":8080"},
 		}},
 		{"another port of the same address", []step{
 			{serves(on(policy.TCP, backendB)), ""},
@@ -195,6 +167,23 @@ func TestSpecialServices(t *testing.T) {
 			{podSees(a, udp(pod4000, vip+":80")), "tunnel " + pod4000 + ">" + addrFar + ":8080"},
 			{farError(udp(pod4000, addrFar+":8080")), "pod " + vip + ">" + addrA + " about " + pod4000 + ">" + vip + ":80"},
 		}},
+		{"a client's ICMP error about a Service's answer", []step{
+			{serves(on(policy.UDP, backendFar)), ""},
+			{ownError(a, vip, udp(vip+":80", pod4000)), "icmp-unrelated"},
+			{podSees(a, udp(pod4000, vip+":80")), "tunnel " + pod4000 + ">" + addrFar + ":8080"},
+			{farSees(udp(addrFar+":8080", pod4000)), "pod " + vip + ":80>" + pod4000},
+			{ownError(a, vip, udp(vip+":80", pod4000)), "tunnel " + addrA + ">" + addrFar + " about " + addrFar + ":8080>" + pod4000},
+			{ownError(a, vip, udp(vip+":81", pod4000)), "icmp-unrelated"},
+			{ownError(b, vip, udp(vip+":80", pod4000)), "icmp-unrelated"},
+		}},
+		{"a client's ICMP error about a local backend's answer", []step{
+			{serves(on(policy.UDP, backendB)), ""},
+			{podSees(a, udp(pod4000, vip+":80")), "pod " + pod4000 + ">" + addrB + ":8080"},
+			{podSees(b, udp(addrB+":8080", pod4000)), "pod " + vip + ":80>" + pod4000},
+			{ownError(a, vip, udp(vip+":80", pod4000)), "pod " + addrA + ">" + addrB + " about " + addrB + ":8080>" + pod4000},
+			{loads(ingress(openTable(), idB)), ""},
+			{ownError(a, vip, udp(vip+":80", pod4000)), "icmp-unrelated"},
+		}},
 	})
 }
 
@@ -203,18 +192,16 @@ func TestSpecialServices(t *testing.T) {
 func farError(quoted ipv4) action {
 	return func(n *node) string {
 		p := icmpError(addrFar+":0", addrA+":0", layers.ICMPv4TypeDestinationUnreachable, quoted)
-		r := n.fromOverlay(tag(n.t, p.bytes(), farPrefix, idFar, true))
-		said := n.describe(r)
-		if r.action == actionDrop {
-			return said
-		}
-		inner := r.packet()[28:]
-		if wire.Sum(inner[:20]) != 0xffff {
-			n.t.Fatalf("%x: quoted header checksum is wrong", inner)
-		}
-		src := netip.AddrPortFrom(netip.AddrFrom4([4]byte(inner[12:])), binary.BigEndian.Uint16(inner[20:]))
-		dst := netip.AddrPortFrom(netip.AddrFrom4([4]byte(inner[16:])), binary.BigEndian.Uint16(inner[22:]))
-		return fmt.Sprintf("%s about %s>%s", said, src, dst)
+		return n.describeError(n.fromOverlay(tag(n.t, p.bytes(), farPrefix, idFar, true)))
+	}
+}
+
+// ownError is an ICMP error that a pod of this node sends to dst about what it
+// was sent.
+func ownError(ep Endpoint, dst string, quoted ipv4) action {
+	return func(n *node) string {
+		p := icmpError(ep.Addr.String()+":0", dst+":0", layers.ICMPv4TypeDestinationUnreachable, quoted)
+		return n.describeError(n.fromPod(ep, p.bytes()))
 	}
 }
 
@@ -227,6 +214,30 @@ func TestServiceZeroChecksum(t *testing.T) {
 	for _, r := range []result{there, back} {
 		if p := r.packet(); r.String() != "pod" || p[26] != 0 || p[27] != 0 {
 			t.Errorf("%s: checksum is %x", r, p[26:28])
+		}
+	}
+}
+
+// An SCTP checksum that the device is yet to compute stays so, one that stands
+// is right for every length, and a packet in pieces is refused where its port
+// would change.
+func TestServiceSCTPChecksum(t *testing.T) {
+	n := newNode(t)
+	serves(on(policy.SCTP, backendB))(n)
+	blank := func(raw []byte) { copy(raw[28:32], make([]byte, 4)) }
+	r := n.fromPod(podA(), sctp(pod4000, vip+":80").raw(blank).bytes())
+	if p := r.packet(); r.String() != "pod" || binary.BigEndian.Uint32(p[28:]) != 0 {
+		t.Errorf("%s: the checksum became %x", r, p[28:32])
+	}
+	for size := range 1380 {
+		got := podSees(podA(), sctp(pod4000, vip+":80").carrying(make([]byte, size)))(n)
+		if want := "pod " + pod4000 + ">" + addrB + ":8080"; got != want {
+			t.Fatalf("%d bytes: %s, want %s", size, got, want)
+		}
+	}
+	for _, piece := range sctp(pod4000, vip+":80").carrying(make([]byte, 100)).fragments(77, 40)[:1] {
+		if got := podSees(podA(), piece)(n); got != "translation-failed" {
+			t.Errorf("a first fragment: %s", got)
 		}
 	}
 }
