@@ -58,9 +58,15 @@ func (k Kind) String() string {
 
 // Location tells the datapath on which node a range of inner addresses lives.
 type Location struct {
-	Prefix       netip.Prefix // IPv4: a pod CIDR, or a node address as /32
+	Prefix       netip.Prefix // a pod CIDR, or a node address as /32 or /128
 	Kind         Kind
 	TunnelPrefix netip.Addr // first address of that node's tunnel /64
+	// PodPrefix6 is that node's IPv6 pod /64, under which an IPv6 Prefix
+	// stands in the tunnel; invalid for IPv4.
+	PodPrefix6 netip.Prefix
+	// Host is the number, 1 to MaxHostNumber, of a node's IPv6 address in
+	// the tunnel; 0 for all else.
+	Host uint32
 }
 
 // Route is one route of the node's main table.

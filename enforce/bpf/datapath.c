@@ -10,6 +10,7 @@
 EXPORT(enum, endpoint_flags);
 EXPORT(enum, side_flags);
 EXPORT(enum, location_kind);
+EXPORT(enum, wire_limits);
 EXPORT(enum, flow_flags);
 EXPORT(enum, flow_path);
 EXPORT(enum, idle_seconds);

@@ -8,6 +8,7 @@
 
 /* Set at load. */
 const volatile __be64 own_prefix;     /* this node's tunnel /64 */
+const volatile __be64 own_prefix6;    /* this node's IPv6 pod /64, 0: none */
 const volatile __u32 overlay_ifindex; /* the WireGuard device */
 const volatile __u32 overlay_l2_len;  /* 0; 14 under Program.Run, which adds Ethernet */
 
@@ -29,6 +30,15 @@ struct {
 	__type(value, struct location);
 	PINNED;
 } locations SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct host_key);
+	__type(value, struct addr);
+	PINNED;
+} hosts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

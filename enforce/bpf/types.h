@@ -49,8 +49,20 @@ struct prefix_key {
 
 /* Where the addresses of a prefix live. */
 struct location {
-	__be64 prefix; /* the node's tunnel /64, network order */
+	__be64 prefix; /* theirs in the tunnel: the node's tunnel /64, of IPv6 its pod /64 */
+	__be64 node;   /* the node's tunnel /64 */
 	__u32 kind;    /* location_kind */
+	__u32 host;    /* number of a node's IPv6 address in the tunnel, else 0 */
+};
+
+enum wire_limits {
+	MAX_HOST_NUMBER = 15, /* numbers of a node's IPv6 addresses in the tunnel: from 1 */
+};
+
+/* What stands for a node's IPv6 address in the tunnel. */
+struct host_key {
+	__be64 prefix; /* the node's pod /64 */
+	__u32 number;
 	__u32 pad;
 };
 
@@ -367,7 +379,8 @@ struct context {
 
 _Static_assert(sizeof(struct addr) == 16, "addr");
 _Static_assert(sizeof(struct endpoint) == 24, "endpoint");
-_Static_assert(sizeof(struct location) == 16, "location");
+_Static_assert(sizeof(struct location) == 24, "location");
+_Static_assert(sizeof(struct host_key) == 16, "host_key");
 _Static_assert(sizeof(struct prefix_key) == 20, "prefix_key");
 _Static_assert(sizeof(struct identity_key) == 8, "identity_key");
 _Static_assert(sizeof(struct side) == 32, "side");

@@ -245,6 +245,13 @@ const (
 	bpfHookHOOK_TO_POD       bpfHook = 4
 )
 
+type bpfHostKey struct {
+	_      structs.HostLayout
+	Prefix uint64
+	Number uint32
+	Pad    uint32
+}
+
 type bpfIdentityKey struct {
 	_        structs.HostLayout
 	Identity uint32
@@ -264,8 +271,9 @@ const (
 type bpfLocation struct {
 	_      structs.HostLayout
 	Prefix uint64
+	Node   uint64
 	Kind   uint32
-	Pad    uint32
+	Host   uint32
 }
 
 type bpfLocationKind uint32
@@ -424,6 +432,12 @@ const (
 	bpfVerdictVERDICT_AUDIT     bpfVerdict = 4
 )
 
+type bpfWireLimits uint32
+
+const (
+	bpfWireLimitsMAX_HOST_NUMBER bpfWireLimits = 15
+)
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -437,6 +451,7 @@ const (
 	bpfMapEvents              = "events"
 	bpfMapFlows               = "flows"
 	bpfMapFragments           = "fragments"
+	bpfMapHosts               = "hosts"
 	bpfMapIdentities          = "identities"
 	bpfMapLiveSettings        = "live_settings"
 	bpfMapLocations           = "locations"
@@ -466,9 +481,11 @@ const (
 	bpfVarExportReason        = "export_reason"
 	bpfVarExportSideFlags     = "export_side_flags"
 	bpfVarExportVerdict       = "export_verdict"
+	bpfVarExportWireLimits    = "export_wire_limits"
 	bpfVarOverlayIfindex      = "overlay_ifindex"
 	bpfVarOverlayL2Len        = "overlay_l2_len"
 	bpfVarOwnPrefix           = "own_prefix"
+	bpfVarOwnPrefix6          = "own_prefix6"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -532,6 +549,7 @@ type bpfMapSpecs struct {
 	Events        *ebpf.MapSpec `ebpf:"events"`
 	Flows         *ebpf.MapSpec `ebpf:"flows"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
+	Hosts         *ebpf.MapSpec `ebpf:"hosts"`
 	Identities    *ebpf.MapSpec `ebpf:"identities"`
 	LiveSettings  *ebpf.MapSpec `ebpf:"live_settings"`
 	Locations     *ebpf.MapSpec `ebpf:"locations"`
@@ -563,9 +581,11 @@ type bpfVariableSpecs struct {
 	ExportReason        *ebpf.VariableSpec `ebpf:"export_reason"`
 	ExportSideFlags     *ebpf.VariableSpec `ebpf:"export_side_flags"`
 	ExportVerdict       *ebpf.VariableSpec `ebpf:"export_verdict"`
+	ExportWireLimits    *ebpf.VariableSpec `ebpf:"export_wire_limits"`
 	OverlayIfindex      *ebpf.VariableSpec `ebpf:"overlay_ifindex"`
 	OverlayL2Len        *ebpf.VariableSpec `ebpf:"overlay_l2_len"`
 	OwnPrefix           *ebpf.VariableSpec `ebpf:"own_prefix"`
+	OwnPrefix6          *ebpf.VariableSpec `ebpf:"own_prefix6"`
 }
 
 // bpfObjects contains all objects after they have been loaded into the kernel.
@@ -597,6 +617,7 @@ type bpfMaps struct {
 	Events        *ebpf.Map `ebpf:"events"`
 	Flows         *ebpf.Map `ebpf:"flows"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
+	Hosts         *ebpf.Map `ebpf:"hosts"`
 	Identities    *ebpf.Map `ebpf:"identities"`
 	LiveSettings  *ebpf.Map `ebpf:"live_settings"`
 	Locations     *ebpf.Map `ebpf:"locations"`
@@ -623,6 +644,7 @@ func (m *bpfMaps) Close() error {
 		m.Events,
 		m.Flows,
 		m.Fragments,
+		m.Hosts,
 		m.Identities,
 		m.LiveSettings,
 		m.Locations,
@@ -655,9 +677,11 @@ type bpfVariables struct {
 	ExportReason        *ebpf.Variable `ebpf:"export_reason"`
 	ExportSideFlags     *ebpf.Variable `ebpf:"export_side_flags"`
 	ExportVerdict       *ebpf.Variable `ebpf:"export_verdict"`
+	ExportWireLimits    *ebpf.Variable `ebpf:"export_wire_limits"`
 	OverlayIfindex      *ebpf.Variable `ebpf:"overlay_ifindex"`
 	OverlayL2Len        *ebpf.Variable `ebpf:"overlay_l2_len"`
 	OwnPrefix           *ebpf.Variable `ebpf:"own_prefix"`
+	OwnPrefix6          *ebpf.Variable `ebpf:"own_prefix6"`
 }
 
 // bpfPrograms contains all programs after they have been loaded into the kernel.

@@ -17,6 +17,8 @@ type Config struct {
 	PinPath string
 	// Prefix is this node's tunnel /64.
 	Prefix netip.Prefix
+	// Prefix6 is this node's IPv6 pod /64; invalid if it has none.
+	Prefix6 netip.Prefix
 	// OverlayIfIndex is the WireGuard device's index.
 	OverlayIfIndex int
 	// ForceClsact attaches with clsact even where the kernel has tcx.
@@ -37,6 +39,7 @@ type Datapath struct {
 	endpoints *table[bpfAddr, bpfEndpoint]
 	podPorts  *table[bpfPodPortKey, bpfPodPortNames]
 	locations *table[bpfPrefixKey, bpfLocation]
+	hosts     *table[bpfHostKey, bpfAddr]
 	services  *table[bpfServiceKey, bpfService]
 	backends  *table[bpfBackendKey, bpfBackend]
 
@@ -73,11 +76,19 @@ func Open(cfg Config) (*Datapath, error) {
 }
 
 func setConstants(spec *ebpf.CollectionSpec, cfg Config) error {
-	if !cfg.Prefix.Addr().Is6() || cfg.Prefix.Bits() != 64 {
+	if !is64(cfg.Prefix) {
 		return fmt.Errorf("tunnel prefix %s: want an IPv6 /64", cfg.Prefix)
+	}
+	prefix6 := uint64(0)
+	if cfg.Prefix6.IsValid() {
+		if !is64(cfg.Prefix6) || cfg.Prefix6 == cfg.Prefix {
+			return fmt.Errorf("IPv6 pod CIDR %s: want a /64 that is not the tunnel's", cfg.Prefix6)
+		}
+		prefix6 = prefixWord(cfg.Prefix6)
 	}
 	for name, value := range map[string]any{
 		"own_prefix":      prefixWord(cfg.Prefix),
+		"own_prefix6":     prefix6,
 		"overlay_ifindex": uint32(cfg.OverlayIfIndex),
 		"overlay_l2_len":  cfg.overlayL2Len,
 	} {
@@ -117,10 +128,11 @@ func (d *Datapath) readMaps() error {
 	d.endpoints = newTable[bpfAddr, bpfEndpoint](d.objs.Endpoints)
 	d.podPorts = newTable[bpfPodPortKey, bpfPodPortNames](d.objs.PodPorts)
 	d.locations = newTable[bpfPrefixKey, bpfLocation](d.objs.Locations)
+	d.hosts = newTable[bpfHostKey, bpfAddr](d.objs.Hosts)
 	d.services = newTable[bpfServiceKey, bpfService](d.objs.Services)
 	d.backends = newTable[bpfBackendKey, bpfBackend](d.objs.Backends)
 	return errors.Join(d.endpoints.read(), d.podPorts.read(), d.locations.read(),
-		d.services.read(), d.backends.read(), d.policy.open(&d.objs), d.attestation.open(&d.objs))
+		d.hosts.read(), d.services.read(), d.backends.read(), d.policy.open(&d.objs), d.attestation.open(&d.objs))
 }
 
 // Close releases the agent's hold; what is pinned stays in force.
@@ -149,6 +161,10 @@ func (d *Datapath) Revision() uint32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.revision
+}
+
+func is64(p netip.Prefix) bool {
+	return p.Addr().Is6() && !p.Addr().Is4In6() && p.Bits() == 64 && p == p.Masked()
 }
 
 func prefixWord(p netip.Prefix) uint64 {
