@@ -31,6 +31,23 @@ static __noinline int deliver_to_pod(struct __sk_buff *skb, struct context *c, s
 	return bpf_redirect_peer(ep->ifindex, 0);
 }
 
+/* Does the second WireGuard device lead to the node that c->prefix names? */
+static __always_inline bool by_detour(struct context *c)
+{
+	struct settings *settings;
+	__u32 zero = 0;
+
+	settings = bpf_map_lookup_elem(&live_settings, &zero);
+	return settings && settings->detours && bpf_map_lookup_elem(&detours, &c->prefix);
+}
+
+/* Did the packet come to the host stack through the tunnel? */
+static __always_inline bool from_tunnel(struct __sk_buff *skb)
+{
+	return skb->ingress_ifindex == overlay_ifindex ||
+	       (detour_ifindex && skb->ingress_ifindex == detour_ifindex);
+}
+
 /* Tags the packet and hands it to the WireGuard device. */
 static __noinline int deliver_to_tunnel(struct __sk_buff *skb, struct context *c)
 {
@@ -38,7 +55,7 @@ static __noinline int deliver_to_tunnel(struct __sk_buff *skb, struct context *c
 
 	if (reason)
 		return drop(skb, c, reason);
-	return bpf_redirect(overlay_ifindex, 0);
+	return bpf_redirect(by_detour(c) ? detour_ifindex : overlay_ifindex, 0);
 }
 
 /* Puts an Ethernet header before a packet of the WireGuard device, which has

@@ -10,6 +10,7 @@
 const volatile __be64 own_prefix;     /* this node's tunnel /64 */
 const volatile __be64 own_prefix6;    /* this node's IPv6 pod /64, 0: none */
 const volatile __u32 overlay_ifindex; /* the WireGuard device */
+const volatile __u32 detour_ifindex;  /* the second one, see detours; 0: none */
 const volatile __u32 overlay_l2_len;  /* 0; 14 under Program.Run, which adds Ethernet */
 
 #define PINNED __uint(pinning, LIBBPF_PIN_BY_NAME)
@@ -152,6 +153,17 @@ struct {
 	__type(value, __u8);
 	PINNED;
 } attested SEC(".maps");
+
+/* The nodes' prefixes in the tunnel to which the second WireGuard device leads
+ * for now, since keys of the first are being changed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __be64);
+	__type(value, __u8);
+	PINNED;
+} detours SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

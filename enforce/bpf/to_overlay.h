@@ -85,5 +85,6 @@ int to_overlay(struct __sk_buff *skb)
 		reason = tag(skb, c);
 	if (reason)
 		return drop(skb, c, reason);
-	return ACTION_NEXT;
+	/* The host's route knows one device only. */
+	return by_detour(c) ? bpf_redirect(detour_ifindex, 0) : ACTION_NEXT;
 }

@@ -14,7 +14,7 @@ static __noinline int tunnel_sender(struct __sk_buff *skb, struct context *c, st
 {
 	struct tunnel_source *source;
 
-	if (skb->ingress_ifindex != overlay_ifindex)
+	if (!from_tunnel(skb))
 		return REASON_UNTRUSTED_PATH;
 	if (flow && !(flow->flags & FLOW_SERVICE)) {
 		bool opened = opened_by_source(flow, low);
@@ -47,7 +47,7 @@ static __noinline int delivered_sender(struct __sk_buff *skb, struct context *c,
 		return skb->ingress_ifindex == ep->ifindex ? REASON_NONE : REASON_SPOOFED_ADDRESS;
 	}
 	l = locate(&c->src);
-	if (l && (l->kind == LOCATION_REMOTE_PODS || skb->ingress_ifindex == overlay_ifindex))
+	if (l && (l->kind == LOCATION_REMOTE_PODS || from_tunnel(skb)))
 		return tunnel_sender(skb, c, flow, low);
 	if (l && (l->kind == LOCATION_LOCAL_PODS || l->kind == LOCATION_CLUSTER))
 		return REASON_UNTRUSTED_PATH;
@@ -61,7 +61,7 @@ static __always_inline bool answers(struct __sk_buff *skb, struct context *c, st
 {
 	if (!flow || flow->flags & FLOW_SERVICE || c->opening || opened_by_source(flow, low))
 		return false;
-	return flow->path == PATH_TUNNEL && skb->ingress_ifindex == overlay_ifindex;
+	return flow->path == PATH_TUNNEL && from_tunnel(skb);
 }
 
 /* The pod's own answer address is the node when its packets were translated
@@ -84,7 +84,7 @@ static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
 	}
 	/* What left by the tunnel is not answered past it. */
 	if (flow && !c->opening && !(flow->flags & FLOW_SERVICE) && flow->path == PATH_TUNNEL &&
-	    skb->ingress_ifindex != overlay_ifindex)
+	    !from_tunnel(skb))
 		return REASON_UNTRUSTED_PATH;
 	reason = follow(c, flow, low);
 	if (reason != FLOW_NONE)

@@ -275,7 +275,7 @@ enum attestation {
 
 struct settings {
 	__u32 attestation; /* enum attestation */
-	__u32 pad;
+	__u32 detours;     /* 0: the map of that name is empty */
 };
 
 struct drop_count {

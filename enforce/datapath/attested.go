@@ -45,7 +45,6 @@ func ParseAttestation(name string) (Attestation, error) {
 type attestation struct {
 	table *table[bpfAttestedKey, uint8]
 	nodes map[uint64][]identity.ID // by the prefix's word; sorted
-	mode  Attestation
 }
 
 // open takes over what an earlier agent left.
@@ -61,11 +60,6 @@ func (a *attestation) open(objs *bpfObjects) error {
 	for _, ids := range a.nodes {
 		slices.Sort(ids)
 	}
-	var settings bpfSettings
-	if err := objs.LiveSettings.Lookup(uint32(0), &settings); err != nil {
-		return fmt.Errorf("read live_settings: %w", err)
-	}
-	a.mode = Attestation(settings.Attestation)
 	return nil
 }
 
@@ -95,12 +89,11 @@ func (d *Datapath) SetAttested(desired map[netip.Prefix][]identity.ID, mode Atte
 		}
 		delete(a.nodes, word)
 	}
-	switched := mode != a.mode
-	if switched {
-		if err := d.objs.LiveSettings.Put(uint32(0), bpfSettings{Attestation: uint32(mode)}); err != nil {
-			return added || removed, fmt.Errorf("set attestation %s: %w", mode, err)
-		}
-		a.mode = mode
+	settings := d.settings
+	settings.Attestation = uint32(mode)
+	switched := settings != d.settings
+	if err := d.set(settings); err != nil {
+		return added || removed, fmt.Errorf("set attestation %s: %w", mode, err)
 	}
 	if mode == Enforce && (switched || removed) {
 		err = d.rejudge()

@@ -390,7 +390,7 @@ type bpfServiceKey struct {
 type bpfSettings struct {
 	_           structs.HostLayout
 	Attestation uint32
-	Pad         uint32
+	Detours     uint32
 }
 
 type bpfSide struct {
@@ -445,6 +445,7 @@ const (
 	bpfMapAffinities          = "affinities"
 	bpfMapAttested            = "attested"
 	bpfMapBackends            = "backends"
+	bpfMapDetours             = "detours"
 	bpfMapDrops               = "drops"
 	bpfMapEndpoints           = "endpoints"
 	bpfMapEventBudgets        = "event_budgets"
@@ -469,6 +470,7 @@ const (
 	bpfProgFromPod            = "from_pod"
 	bpfProgToOverlay          = "to_overlay"
 	bpfProgToPod              = "to_pod"
+	bpfVarDetourIfindex       = "detour_ifindex"
 	bpfVarExportAttestation   = "export_attestation"
 	bpfVarExportEndpointFlags = "export_endpoint_flags"
 	bpfVarExportEvent         = "export_event"
@@ -543,6 +545,7 @@ type bpfMapSpecs struct {
 	Affinities    *ebpf.MapSpec `ebpf:"affinities"`
 	Attested      *ebpf.MapSpec `ebpf:"attested"`
 	Backends      *ebpf.MapSpec `ebpf:"backends"`
+	Detours       *ebpf.MapSpec `ebpf:"detours"`
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
 	Endpoints     *ebpf.MapSpec `ebpf:"endpoints"`
 	EventBudgets  *ebpf.MapSpec `ebpf:"event_budgets"`
@@ -569,6 +572,7 @@ type bpfMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
+	DetourIfindex       *ebpf.VariableSpec `ebpf:"detour_ifindex"`
 	ExportAttestation   *ebpf.VariableSpec `ebpf:"export_attestation"`
 	ExportEndpointFlags *ebpf.VariableSpec `ebpf:"export_endpoint_flags"`
 	ExportEvent         *ebpf.VariableSpec `ebpf:"export_event"`
@@ -611,6 +615,7 @@ type bpfMaps struct {
 	Affinities    *ebpf.Map `ebpf:"affinities"`
 	Attested      *ebpf.Map `ebpf:"attested"`
 	Backends      *ebpf.Map `ebpf:"backends"`
+	Detours       *ebpf.Map `ebpf:"detours"`
 	Drops         *ebpf.Map `ebpf:"drops"`
 	Endpoints     *ebpf.Map `ebpf:"endpoints"`
 	EventBudgets  *ebpf.Map `ebpf:"event_budgets"`
@@ -638,6 +643,7 @@ func (m *bpfMaps) Close() error {
 		m.Affinities,
 		m.Attested,
 		m.Backends,
+		m.Detours,
 		m.Drops,
 		m.Endpoints,
 		m.EventBudgets,
@@ -665,6 +671,7 @@ func (m *bpfMaps) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
+	DetourIfindex       *ebpf.Variable `ebpf:"detour_ifindex"`
 	ExportAttestation   *ebpf.Variable `ebpf:"export_attestation"`
 	ExportEndpointFlags *ebpf.Variable `ebpf:"export_endpoint_flags"`
 	ExportEvent         *ebpf.Variable `ebpf:"export_event"`

@@ -21,6 +21,9 @@ type Config struct {
 	Prefix6 netip.Prefix
 	// OverlayIfIndex is the WireGuard device's index.
 	OverlayIfIndex int
+	// DetourIfIndex is the second WireGuard device's index, see SetDetours; 0:
+	// there is none.
+	DetourIfIndex int
 	// ForceClsact attaches with clsact even where the kernel has tcx.
 	ForceClsact bool
 	// overlayL2Len is 14 when programs run under Program.Run.
@@ -44,6 +47,8 @@ type Datapath struct {
 	backends  *table[bpfBackendKey, bpfBackend]
 
 	attestation attestation
+	detours     *table[uint64, uint8]
+	settings    bpfSettings // as the kernel has them
 }
 
 // Open loads the programs over the maps that this version or one of the same
@@ -90,6 +95,7 @@ func setConstants(spec *ebpf.CollectionSpec, cfg Config) error {
 		"own_prefix":      prefixWord(cfg.Prefix),
 		"own_prefix6":     prefix6,
 		"overlay_ifindex": uint32(cfg.OverlayIfIndex),
+		"detour_ifindex":  uint32(cfg.DetourIfIndex),
 		"overlay_l2_len":  cfg.overlayL2Len,
 	} {
 		v, ok := spec.Variables[name]
@@ -125,13 +131,17 @@ func (d *Datapath) readMaps() error {
 		return fmt.Errorf("read policy_state: %w", err)
 	}
 	d.revision = state.Revision
+	if err := d.objs.LiveSettings.Lookup(uint32(0), &d.settings); err != nil {
+		return fmt.Errorf("read live_settings: %w", err)
+	}
 	d.endpoints = newTable[bpfAddr, bpfEndpoint](d.objs.Endpoints)
 	d.podPorts = newTable[bpfPodPortKey, bpfPodPortNames](d.objs.PodPorts)
 	d.locations = newTable[bpfPrefixKey, bpfLocation](d.objs.Locations)
 	d.hosts = newTable[bpfHostKey, bpfAddr](d.objs.Hosts)
 	d.services = newTable[bpfServiceKey, bpfService](d.objs.Services)
 	d.backends = newTable[bpfBackendKey, bpfBackend](d.objs.Backends)
-	return errors.Join(d.endpoints.read(), d.podPorts.read(), d.locations.read(),
+	d.detours = newTable[uint64, uint8](d.objs.Detours)
+	return errors.Join(d.detours.read(), d.endpoints.read(), d.podPorts.read(), d.locations.read(),
 		d.hosts.read(), d.services.read(), d.backends.read(), d.policy.open(&d.objs), d.attestation.open(&d.objs))
 }
 

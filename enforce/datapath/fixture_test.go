@@ -93,6 +93,7 @@ func testConfig(t testing.TB) Config {
 		PinPath:        pinRoot + "/" + sanitize(t.Name()),
 		Prefix:         ownPrefix,
 		OverlayIfIndex: interfaces["overlay"],
+		DetourIfIndex:  interfaces["detour"],
 		overlayL2Len:   14,
 	}
 }
@@ -160,6 +161,8 @@ func (n *node) reset() {
 	_, err = n.SetServices(nil)
 	must(n.t, err)
 	_, err = n.SetAttested(map[netip.Prefix][]identity.ID{farPrefix: {idFar, idOther}}, Audit)
+	must(n.t, err)
+	_, err = n.SetDetours(nil)
 	must(n.t, err)
 	n.setPolicy(openTable())
 }

@@ -17,7 +17,7 @@ const insideEnv = "SIGNET_TEST_NAMESPACES"
 var pinRoot string
 
 // interfaces are the devices in its network namespace.
-var interfaces = map[string]int{"overlay": 10, "uplink": 11, "podA": 12, "podB": 13, "podS": 14}
+var interfaces = map[string]int{"overlay": 10, "uplink": 11, "podA": 12, "podB": 13, "podS": 14, "detour": 15}
 
 // TestMain runs the tests again in a child with network and mount namespaces
 // of its own, so that every goroutine is inside and nothing outlives the run.
