@@ -27,6 +27,11 @@ type benchmark struct {
 // benchmarks in the order in which they run.
 var benchmarks = []benchmark{
 	{"tcp", measureTCP},
+	{"vxlan", measureVXLAN},
+	{"latency", measureLatency},
+	{"connections", measureConnections},
+	{"local", measureLocal},
+	{"service", measureService},
 }
 
 // run is also called outside the laboratory, without root.

@@ -34,6 +34,9 @@ func newPods(t *lab) *pods {
 	return p
 }
 
+// bareName says what the two machines beside the cluster run over.
+func (p *pods) bareName() string { return "bare " + p.Nodes[0].WireGuard() + " WireGuard" }
+
 // manyPolicies isolate the servers and admit a role each; only the last one's
 // is the client's.
 func manyPolicies(count int) []policy.Policy {

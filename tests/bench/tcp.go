@@ -23,26 +23,32 @@ const (
 
 // measureTCP compares TCP between pods on two nodes with TCP between two
 // machines through nothing but WireGuard.
-func measureTCP(t *lab) ([]report.Row, error) {
+func measureTCP(t *lab) (rows []report.Row, err error) {
 	p := newPods(t)
-	var rows []report.Row
 	for _, flows := range []int{1, 8} {
-		row, err := measure.Comparison{
-			Name: fmt.Sprintf("tcp-%d", flows), Against: "bare " + p.Nodes[0].WireGuard() + " WireGuard", Unit: "Gbit/s",
-			Target: report.Target{AtLeast: 1}, Rounds: t.rounds,
+		more, err := measure.Comparison{
+			Metrics: []measure.Metric{{
+				Name: fmt.Sprintf("tcp-%d", flows), Unit: "Gbit/s", Target: report.Target{AtLeast: 1},
+			}},
+			Against: p.bareName(), Rounds: t.rounds,
 			Signet: throughput(&p.client.Host, &p.far.Host, flows),
 			Base:   throughput(p.bareA, p.bareB, flows),
 		}.Run(t.log)
 		if err != nil {
 			return rows, err
 		}
-		rows = append(rows, row)
+		rows = append(rows, more...)
 	}
 	return rows, nil
 }
 
 // throughput measures the Gbit/s that arrive over so many connections at once.
 func throughput(from, to *harness.Host, flows int) measure.Side {
+	return throughputVia(from, to, netip.AddrPortFrom(to.Addr, benchPort), flows)
+}
+
+// throughputVia is throughput where the client knows the server as via.
+func throughputVia(from, to *harness.Host, via netip.AddrPort, flows int) measure.Side {
 	return func() (measure.Sample, error) {
 		l := to.Listen(benchPort)
 		defer l.Close()
@@ -57,7 +63,7 @@ func throughput(from, to *harness.Host, flows int) measure.Side {
 				go func() { received <- receive(conn) }()
 			}
 		}()
-		err := sendAll(from, netip.AddrPortFrom(to.Addr, benchPort), flows)
+		err := sendAll(from, via, flows)
 		if err != nil {
 			return measure.Sample{}, err
 		}
@@ -103,14 +109,15 @@ type arrived struct {
 	err   error
 }
 
-func addUp(received <-chan arrived, flows int) (sum measure.Sample, err error) {
+func addUp(received <-chan arrived, flows int) (measure.Sample, error) {
+	var sum arrived
 	for range flows {
 		got := <-received
-		sum.Value += got.gbit
-		sum.Bytes += got.total
-		err = errors.Join(err, got.err)
+		sum.gbit += got.gbit
+		sum.total += got.total
+		sum.err = errors.Join(sum.err, got.err)
 	}
-	return sum, err
+	return measure.Sample{Values: []float64{sum.gbit}, Bytes: sum.total}, sum.err
 }
 
 // receive counts what arrives in the middle of the connection's life.

@@ -14,8 +14,15 @@ const MinRounds = 7
 
 // Sample is one measurement.
 type Sample struct {
-	Value float64
-	Bytes int64 // moved meanwhile; 0 where that says nothing
+	Values []float64 // one for each Metric
+	Bytes  int64     // moved meanwhile; 0 where that says nothing
+}
+
+// Metric is what one of a sample's values means, a row of the report.
+type Metric struct {
+	Name   string
+	Unit   string
+	Target report.Target // of the ratio, Signet to baseline
 }
 
 // Side measures one of the two things once.
@@ -23,59 +30,69 @@ type Side func() (Sample, error)
 
 // Comparison is a case of a benchmark.
 type Comparison struct {
-	Name    string
+	Metrics []Metric
 	Against string // what the baseline is
-	Unit    string
-	Target  report.Target // of the ratio, Signet to baseline
-	Rounds  int           // MinRounds at least
+	Rounds  int    // MinRounds at least
 	Signet  Side
 	Base    Side
 }
 
 // Run measures the baseline against itself, which tells how noisy the machine
-// is, then Signet against the baseline, and says on w how far it is.
-func (c Comparison) Run(w io.Writer) (report.Row, error) {
+// is, then Signet against the baseline, and says on w how far it is. It gives
+// a row for each metric.
+func (c Comparison) Run(w io.Writer) ([]report.Row, error) {
+	name := c.Metrics[0].Name
 	if c.Rounds < MinRounds {
-		return report.Row{}, fmt.Errorf("%s: %d rounds, want %d at least", c.Name, c.Rounds, MinRounds)
+		return nil, fmt.Errorf("%s: %d rounds, want %d at least", name, c.Rounds, MinRounds)
 	}
-	noise := meter{name: c.Name + ": baseline to itself", w: w, sides: [2]Side{c.Base, c.Base}}
+	noise := meter{name: name + ": baseline to itself", w: w, sides: [2]Side{c.Base, c.Base}}
 	if err := noise.run(c.Rounds); err != nil {
-		return report.Row{}, fmt.Errorf("%s: baseline: %w", c.Name, err)
+		return nil, fmt.Errorf("%s: baseline: %w", name, err)
 	}
-	m := meter{name: c.Name, w: w, sides: [2]Side{c.Signet, c.Base}}
+	m := meter{name: name, w: w, sides: [2]Side{c.Signet, c.Base}}
 	if err := m.run(c.Rounds); err != nil {
-		return report.Row{}, fmt.Errorf("%s: %w", c.Name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	row := report.Of(c.Name, c.Against, c.Unit, c.Target, m.pairs)
-	row.Noise = report.Of(c.Name, "", c.Unit, report.Target{}, noise.pairs).Ratio
-	row.CPUPerGB, row.BaselineCPUPerGB = m.cost[0].perGB(), m.cost[1].perGB()
-	return row.Judge(), nil
+	var rows []report.Row
+	for i, metric := range c.Metrics {
+		row := report.Of(metric.Name, c.Against, metric.Unit, metric.Target, m.pairs(i))
+		row.Noise = report.Of(metric.Name, "", metric.Unit, report.Target{}, noise.pairs(i)).Ratio
+		row.CPUPerGB, row.BaselineCPUPerGB = m.cost[0].perGB(), m.cost[1].perGB()
+		rows = append(rows, row.Judge())
+	}
+	return rows, nil
 }
 
 // meter measures two sides by turns.
 type meter struct {
-	name  string
-	w     io.Writer
-	sides [2]Side
-	cost  [2]cost
-	pairs []report.Pair
+	name   string
+	w      io.Writer
+	sides  [2]Side
+	cost   [2]cost
+	rounds [][2]Sample
 }
 
 // run lets each side begin every other round.
 func (m *meter) run(rounds int) error {
 	for i := range rounds {
-		var values [2]float64
+		var samples [2]Sample
 		for _, which := range [2]int{i % 2, 1 - i%2} {
 			sample, err := m.cost[which].of(m.sides[which])
 			if err != nil {
 				return fmt.Errorf("round %d: %w", i+1, err)
 			}
-			values[which] = sample.Value
+			samples[which] = sample
 		}
-		pair := report.Pair{Figure: values[0], Baseline: values[1]}
-		m.pairs = append(m.pairs, pair)
-		fmt.Fprintf(m.w, "%s, round %d of %d: %.4g to %.4g, ratio %.3f\n",
-			m.name, i+1, rounds, pair.Figure, pair.Baseline, pair.Ratio())
+		m.rounds = append(m.rounds, samples)
+		fmt.Fprintf(m.w, "%s, round %d of %d: %.4g to %.4g\n", m.name, i+1, rounds, samples[0].Values, samples[1].Values)
 	}
 	return nil
+}
+
+// pairs gives one metric of all rounds.
+func (m *meter) pairs(metric int) (pairs []report.Pair) {
+	for _, samples := range m.rounds {
+		pairs = append(pairs, report.Pair{Figure: samples[0].Values[metric], Baseline: samples[1].Values[metric]})
+	}
+	return pairs
 }

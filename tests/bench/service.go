@@ -1,0 +1,27 @@
+package main
+
+import (
+	"net/netip"
+
+	"github.com/signet-cni/signet/enforce/policy"
+	"github.com/signet-cni/signet/enforce/service"
+	"github.com/signet-cni/signet/tests/bench/measure"
+	"github.com/signet-cni/signet/tests/bench/report"
+)
+
+// measureService compares TCP to a pod of another node by its Service's
+// ClusterIP with TCP by its own address.
+func measureService(t *lab) ([]report.Row, error) {
+	p := newPods(t)
+	via := netip.MustParseAddrPort("10.96.0.1:80")
+	p.SetServices(service.Service{
+		Namespace: "test", Name: "bench",
+		Frontends: []service.Frontend{{Addr: via.Addr(), Port: via.Port(), Protocol: policy.TCP}},
+		Backends:  []netip.AddrPort{netip.AddrPortFrom(p.far.Addr, benchPort)},
+	})
+	return measure.Comparison{
+		Metrics: []measure.Metric{{Name: "service", Unit: "Gbit/s", Target: report.Target{AtLeast: 0.98}}},
+		Against: "the pod's own address", Rounds: t.rounds,
+		Signet: throughputVia(&p.client.Host, &p.far.Host, via, 1), Base: throughput(&p.client.Host, &p.far.Host, 1),
+	}.Run(t.log)
+}
