@@ -250,12 +250,10 @@ func (r *rules) extend(added map[identity.ID]identity.Set) (done bool, err error
 		return true, nil
 	}
 	began := time.Now()
-	gain, ok := r.compiled.Extend(added)
+	gain, ok := r.compiled.Extend(added, r.audited.holds)
 	if !ok {
 		return false, nil
 	}
-	gain.Audit(added, r.audited.holds)
-	maps.Copy(r.compiled.Table.Identities, gain.Identities)
 	r.compiledIn(time.Since(began))
 	if err := r.kernel.ExtendPolicy(&gain); err != nil {
 		r.loaded = false

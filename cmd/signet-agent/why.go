@@ -58,7 +58,7 @@ func (e *explainer) why(q api.WhyQuery) (api.Why, error) {
 	packet.DstNames = e.kernel.PortNames(netip.AddrPortFrom(q.To, q.Port), policy.Protocol(packet.Protocol))
 	whys := e.compiled.Why(packet)
 	why := api.Why{
-		Node: e.node, Revision: e.kernel.Revision(), From: from, To: to, Verdict: verdictOf(packet, whys, &e.compiled.Table),
+		Node: e.node, Revision: e.kernel.Revision(), From: from, To: to, Verdict: verdictOf(packet, whys, e.compiled),
 		Egress: e.direction(packet, policy.Egress, whys), Ingress: e.direction(packet, policy.Ingress, whys),
 	}
 	kernel, err := e.check(packet, whys, why.Verdict)
@@ -107,12 +107,12 @@ func (e *explainer) place(addr netip.Addr) (identity.ID, error) {
 }
 
 // verdictOf sums up both directions.
-func verdictOf(q policy.Query, whys [2]policy.Why, table *policy.Table) string {
+func verdictOf(q policy.Query, whys [2]policy.Why, compiled *policy.Result) string {
 	verdict := api.Admitted
 	for direction, subject := range [...]identity.ID{policy.Ingress: q.Dst, policy.Egress: q.Src} {
 		switch outcome := whys[direction].Outcome; {
 		case outcome.Admitted():
-		case outcome == policy.DeniedByPolicy && table.Identities[subject].Audit:
+		case outcome == policy.DeniedByPolicy && compiled.Entry(subject).Audit:
 			verdict = api.Audited
 		default:
 			return api.Dropped
@@ -166,7 +166,7 @@ func (e *explainer) check(q policy.Query, compiled [2]policy.Why, verdict string
 	}
 	result := policy.Result{Table: *table, Explain: &policy.Explain{}}
 	whys := result.Why(inKernel)
-	k := api.Kernel{Verdict: verdictOf(inKernel, whys, table), Revision: e.kernel.Revision()}
+	k := api.Kernel{Verdict: verdictOf(inKernel, whys, &result), Revision: e.kernel.Revision()}
 	differ := func(format string, args ...any) { k.Differences = append(k.Differences, fmt.Sprintf(format, args...)) }
 	if k.Verdict != verdict {
 		differ("the kernel's maps say %s, the compiled policy says %s", k.Verdict, verdict)
@@ -177,7 +177,7 @@ func (e *explainer) check(q policy.Query, compiled [2]policy.Why, verdict string
 		}
 	}
 	for _, id := range []identity.ID{q.Src, q.Dst} {
-		if in, out := table.Identities[id], e.compiled.Table.Identities[id]; in != out {
+		if in, out := result.Entry(id), e.compiled.Entry(id); in != out {
 			differ("identity %s: the kernel has %+v, the compiled policy %+v", id, in, out)
 		}
 	}

@@ -7,7 +7,9 @@ import (
 	"github.com/signet-cni/signet/identity"
 )
 
-// Result is a compiled policy, with what it takes to explain it.
+// Result is a compiled policy, with what it takes to explain it. Its methods and
+// those of Explain are safe for concurrent use; Table's are while nobody calls
+// Extend.
 type Result struct {
 	Table    Table
 	Explain  *Explain

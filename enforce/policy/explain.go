@@ -11,7 +11,7 @@ import (
 // Explain answers why a Table says what it says. It refers to the compiled
 // policies, grows with Result.Extend, and is safe for concurrent use.
 type Explain struct {
-	mu       sync.RWMutex
+	mu       sync.RWMutex // of the whole Result; exported methods take it
 	subjects map[identity.ID]subject
 	ruleSets map[RuleSetID]*ruleSet
 	classes  map[ClassID]*class
@@ -44,6 +44,10 @@ func (b *builder) explain() *Explain {
 func (e *Explain) Isolating(id identity.ID, direction Direction) []Isolation {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
+	return e.isolating(id, direction)
+}
+
+func (e *Explain) isolating(id identity.ID, direction Direction) []Isolation {
 	s, ok := e.subjects[id]
 	if !ok {
 		return nil
@@ -64,7 +68,9 @@ func (e *Explain) RuleSet(id RuleSetID) []RuleRef {
 // Row gives the rules that admit a class on any port: those behind the row
 // that holds for it, whether it has one of its own or falls back.
 func (e *Explain) Row(key RuleKey) []RuleRef {
-	c := e.class(key.Class)
+	e.mu.RLock()
+	c := e.classes[key.Class]
+	e.mu.RUnlock()
 	return e.rules(key.RuleSet, func(p *peer) bool {
 		switch p.scope {
 		case scopeEverything:
@@ -89,12 +95,7 @@ func (p *peer) covers(addr netip.Addr) bool {
 		!slices.ContainsFunc(p.except, func(except netip.Prefix) bool { return except.Contains(addr) })
 }
 
-func (e *Explain) class(id ClassID) *class {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.classes[id]
-}
-
+// rules takes the lock.
 func (e *Explain) rules(id RuleSetID, holds func(*peer) bool) []RuleRef {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -9,12 +9,13 @@ import (
 
 // Extend adds identities that the policy was not compiled over, at a cost that
 // does not depend on how many it was: few identities come together, and those
-// that were there before are not touched. It gives what the Table gains, and
-// what Compile would have made of all of them in one.
+// that were there before are not touched. Those of the namespaces that audit
+// names are in audit mode (Table.Audit). It gives what the Table gains, and what
+// Compile would have made of all of them in one.
 //
 // It reports false, and is not to be used again, if that would change what is
 // there: the numbers of two contents collide. Compile then has to do it.
-func (r *Result) Extend(ids map[identity.ID]identity.Set) (gain Table, ok bool) {
+func (r *Result) Extend(ids map[identity.ID]identity.Set, audit func(namespace string) bool) (gain Table, ok bool) {
 	r.Explain.mu.Lock()
 	defer r.Explain.mu.Unlock()
 	x := &extension{builder: r.builder, gain: newTable(0)}
@@ -31,6 +32,7 @@ func (r *Result) Extend(ids map[identity.ID]identity.Set) (gain Table, ok bool) 
 			x.gain.Identities[id] = x.entry(s)
 		}
 	}
+	x.gain.Audit(ids, audit)
 	for _, rules := range x.newRules {
 		r.Explain.ruleSets[x.ruleSetID(rules)] = rules
 	}

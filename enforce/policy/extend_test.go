@@ -44,7 +44,7 @@ func TestExtend(t *testing.T) {
 				more[id] = ids[id]
 			}
 			rest = rest[count:]
-			gain, ok := result.Extend(more)
+			gain, ok := result.Extend(more, nowhere)
 			if !ok {
 				t.Fatal("numbers collide")
 			}
@@ -69,6 +69,8 @@ func TestExtend(t *testing.T) {
 		}
 	}
 }
+
+func nowhere(string) bool { return false }
 
 func clone(t Table) Table {
 	return Table{
@@ -104,7 +106,7 @@ func TestExtendCollisions(t *testing.T) {
 			part[id] = ids[id]
 		}
 		result := compile(part, policies, few)
-		_, ok := result.Extend(map[identity.ID]identity.Set{order[first]: ids[order[first]]})
+		_, ok := result.Extend(map[identity.ID]identity.Set{order[first]: ids[order[first]]}, nowhere)
 		if !ok {
 			refused++
 			continue
@@ -129,7 +131,7 @@ func BenchmarkExtend(b *testing.B) {
 		set := identity.NewSet(fmt.Sprintf("ns-%d", n%100), map[string]string{"env": fmt.Sprint("env-", n%3)}, map[string]string{
 			"app": fmt.Sprint("new-", n), "tier": fmt.Sprint("tier-", n%4), "version": "v3",
 		}, identity.DefaultIgnore())
-		if _, ok := result.Extend(map[identity.ID]identity.Set{identity.Number(set, 0): set}); !ok {
+		if _, ok := result.Extend(map[identity.ID]identity.Set{identity.Number(set, 0): set}, nowhere); !ok {
 			b.Fatal("numbers collide")
 		}
 	}

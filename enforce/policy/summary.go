@@ -24,6 +24,8 @@ type RuleText struct {
 
 // Summaries gives all policies, by namespace and name.
 func (e *Explain) Summaries() []Summary {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
 	selects := map[PolicyRef]map[identity.ID]bool{}
 	for id, s := range e.subjects {
 		for _, group := range s.groups {

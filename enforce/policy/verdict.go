@@ -43,6 +43,13 @@ type Verdict struct{ Egress, Ingress Outcome }
 // Admitted reports whether both directions admit the packet.
 func (v Verdict) Admitted() bool { return v.Egress.Admitted() && v.Ingress.Admitted() }
 
+// Entry is what the table holds for an identity; the zero Entry if it has none.
+func (r *Result) Entry(id identity.ID) Entry {
+	r.Explain.mu.RLock()
+	defer r.Explain.mu.RUnlock()
+	return r.Table.Identities[id]
+}
+
 // Admits looks a packet up as the kernel programs do.
 func (t *Table) Admits(q Query) Verdict {
 	src, srcKnown := t.Identities[q.Src]

@@ -23,10 +23,12 @@ type Why struct {
 // knows what the kernel's programs admit without asking it: a pod reaches
 // itself, and the local node its pods.
 func (r *Result) Why(q Query) [2]Why {
+	r.Explain.mu.RLock()
+	defer r.Explain.mu.RUnlock()
 	verdict := r.Table.Admits(q)
 	whys := [2]Why{
-		Ingress: {Outcome: verdict.Ingress, Isolating: r.Explain.Isolating(q.Dst, Ingress)},
-		Egress:  {Outcome: verdict.Egress, Isolating: r.Explain.Isolating(q.Src, Egress)},
+		Ingress: {Outcome: verdict.Ingress, Isolating: r.Explain.isolating(q.Dst, Ingress)},
+		Egress:  {Outcome: verdict.Egress, Isolating: r.Explain.isolating(q.Src, Egress)},
 	}
 	if verdict.Egress == DeniedUnknown {
 		return whys
