@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signet-cni/signet/enforce/datapath"
+	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/kube"
@@ -84,8 +85,19 @@ func (r *flowReader) keepNames(ctx context.Context) {
 			return
 		case <-ticker.C:
 			r.refresh()
+			r.tellUnsent()
 		}
 	}
+}
+
+// tellUnsent lets the readers of flows know what they will not see.
+func (r *flowReader) tellUnsent() {
+	loss, err := r.agent.datapath.EventLoss()
+	if err != nil {
+		r.agent.log.Warn("lost flows are not counted", "error", err)
+		return
+	}
+	r.agent.status.flows.Unsent(api.Unsent{RingFull: loss.Lost, Suppressed: loss.Suppressed})
 }
 
 func (r *flowReader) refresh() {
@@ -124,7 +136,7 @@ func (r *flowReader) event(e datapath.Event) api.Event {
 		Service: e.Service, SrcIdentity: e.SrcIdentity, DstIdentity: e.DstIdentity, Bytes: e.Length,
 		DstPortNames: r.names.Load().ports[portKey{e.Dst, e.Protocol}],
 		Policies:     r.agent.rules.history.parts(e, r.agent.datapath.PortNames),
-		Unattested:   e.Unattested,
+		Unattested:   e.Unattested, Again: e.Again, Direction: directionOf(e),
 	}
 	if e.Verdict == datapath.Dropped || e.Verdict == datapath.Audited {
 		event.Reason, event.ReasonText = e.Reason.String(), e.Reason.Text()
@@ -132,13 +144,25 @@ func (r *flowReader) event(e datapath.Event) api.Event {
 	return event
 }
 
+// directionOf is that of the pod of this node, or, where a policy denied, of
+// the pod whose policy it is.
+func directionOf(e datapath.Event) string {
+	outwards := e.Hook == datapath.FromPod || e.Hook == datapath.ToOverlay
+	if direction, denied := deniedIn(e); denied {
+		outwards = direction == policy.Egress
+	}
+	if outwards {
+		return api.Egress
+	}
+	return api.Ingress
+}
+
 // counted is a flow as the metrics count it: as the pod of this node sees it,
 // or, where a policy decided, the pod whose policy it is.
 func counted(f *api.Flow) metrics.Verdict {
-	v := metrics.Verdict{Direction: api.Ingress, Verdict: f.Verdict, Reason: f.Reason, Namespace: f.Dst.Namespace}
-	outwards := f.Hook == datapath.FromPod.String() || f.Hook == datapath.ToOverlay.String()
-	if f.Reason == datapath.PolicyEgress.String() || outwards && f.Reason != datapath.PolicyIngress.String() {
-		v.Direction, v.Namespace = api.Egress, f.Src.Namespace
+	v := metrics.Verdict{Direction: f.Direction, Verdict: f.Verdict, Reason: f.Reason, Namespace: f.Dst.Namespace}
+	if f.Direction == api.Egress {
+		v.Namespace = f.Src.Namespace
 	}
 	for _, p := range f.Policies {
 		part := metrics.Policy{Namespace: p.Namespace, Name: p.Name, Direction: p.Direction, Verdict: api.Admitted}

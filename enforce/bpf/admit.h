@@ -23,6 +23,11 @@ static __noinline void revoke(struct context *c)
 	flow->revision = 0;
 }
 
+static __always_inline int tell_admitted(struct __sk_buff *skb, struct context *c)
+{
+	return send_event(skb, c, c->audit ? VERDICT_AUDIT : VERDICT_ADMITTED, c->audit);
+}
+
 /* Judges the packet as the first of a flow and remembers it. */
 static __noinline int open_admitted(struct __sk_buff *skb, struct context *c)
 {
@@ -35,7 +40,7 @@ static __noinline int open_admitted(struct __sk_buff *skb, struct context *c)
 	}
 	if (flow_open(c, FLOW_ADMITTED))
 		return REASON_TRANSLATION_FAILED;
-	return send_event(skb, c, c->audit ? VERDICT_AUDIT : VERDICT_ADMITTED, c->audit);
+	return tell_admitted(skb, c);
 }
 
 /* Remembers a flow that this node opens and the receiving node judges. */
@@ -65,10 +70,11 @@ static __always_inline void turn_around(struct context *c)
 
 /* Judges an answer's flow again, in the direction in which it was opened. The
  * responder's identity is the packet's, the initiator's too where known. */
-static __noinline int judge_again(struct context *c, struct flow *flow)
+static __noinline int judge_again(struct __sk_buff *skb, struct context *c, struct flow *flow)
 {
 	int reason;
 
+	c->again = 1;
 	if (!c->dst_identity)
 		c->dst_identity = flow->src_identity;
 	turn_around(c);
@@ -81,6 +87,8 @@ static __noinline int judge_again(struct context *c, struct flow *flow)
 	flow->src_identity = c->dst_identity;
 	flow->dst_identity = c->src_identity;
 	flow->revision = c->revision;
+	c->reply = 1;
+	tell_admitted(skb, c);
 	return REASON_NONE;
 }
 
@@ -97,7 +105,7 @@ static __always_inline int follow_related(struct context *c, struct flow *flow, 
 
 /* Does the packet follow a flow that was admitted here and still holds?
  * Gives FLOW_NONE if not, a reason if its flow may no longer. */
-static __noinline int follow(struct context *c, struct flow *flow, bool low)
+static __noinline int follow(struct __sk_buff *skb, struct context *c, struct flow *flow, bool low)
 {
 	int reason;
 
@@ -118,7 +126,7 @@ static __noinline int follow(struct context *c, struct flow *flow, bool low)
 		return FLOW_NONE;
 	if (flow->revision != c->revision || flow->dst_identity != c->src_identity ||
 	    (c->dst_identity && flow->src_identity != c->dst_identity)) {
-		reason = judge_again(c, flow);
+		reason = judge_again(skb, c, flow);
 		/* A flow that this end has opened too goes on as its own. */
 		if (reason && flow->flags & FLOW_CROSSED)
 			return FLOW_NONE;

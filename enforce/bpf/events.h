@@ -67,6 +67,7 @@ static __noinline int send_event(struct __sk_buff *skb, struct context *c, __u32
 	e->revision = c->revision;
 	e->length = skb->len;
 	e->unattested = c->unattested;
+	e->again = c->again;
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }

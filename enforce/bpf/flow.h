@@ -140,6 +140,7 @@ static __always_inline void flow_use(struct context *c, struct flow *flow, bool 
 static __always_inline void keep_counters(struct context *c, struct flow *flow)
 {
 	c->stale = 1;
+	c->again = 1;
 	c->flow.opened = flow->opened;
 	c->flow.packets[0] = flow->packets[0];
 	c->flow.packets[1] = flow->packets[1];

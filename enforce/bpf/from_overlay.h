@@ -113,7 +113,7 @@ static __noinline int admit_from_overlay(struct __sk_buff *skb, struct context *
 	keep_crossed(c, flow, low);
 	if (flow && !opened_by_source(flow, low))
 		flow = NULL;
-	reason = follow(c, flow, low);
+	reason = follow(skb, c, flow, low);
 	if (reason != FLOW_NONE)
 		return reason;
 	c->path = PATH_TUNNEL;

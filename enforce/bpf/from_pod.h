@@ -72,7 +72,7 @@ static __noinline int admit_from_pod(struct __sk_buff *skb, struct context *c)
 		ep = endpoint_at(&c->dst);
 		c->dst_identity = ep ? ep->identity : IDENTITY_UNKNOWN;
 	}
-	reason = follow(c, flow, low);
+	reason = follow(skb, c, flow, low);
 	return reason == FLOW_NONE ? open_from_pod(skb, c) : reason;
 }
 

@@ -50,7 +50,7 @@ static __noinline int admit_to_overlay(struct __sk_buff *skb, struct context *c)
 	if (flow && flow->flags & FLOW_ADMITTED && !opened_by_source(flow, low) &&
 	    c->src_identity == IDENTITY_WORLD)
 		c->src_identity = flow->dst_identity;
-	reason = follow(c, flow, low);
+	reason = follow(skb, c, flow, low);
 	if (reason == REASON_NONE && c->path == PATH_TUNNEL)
 		return REASON_NONE;
 	if (reason != REASON_NONE && reason != FLOW_NONE)

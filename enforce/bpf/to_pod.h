@@ -86,7 +86,7 @@ static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
 	if (flow && !c->opening && !(flow->flags & FLOW_SERVICE) && flow->path == PATH_TUNNEL &&
 	    !from_tunnel(skb))
 		return REASON_UNTRUSTED_PATH;
-	reason = follow(c, flow, low);
+	reason = follow(skb, c, flow, low);
 	if (reason != FLOW_NONE)
 		return reason;
 	c->path = PATH_STACK;

@@ -326,7 +326,8 @@ struct event {
 	__u32 revision;
 	__u32 length;    /* bytes of the packet */
 	__u8 unattested; /* its node has not published the source's identity */
-	__u8 pad[3];
+	__u8 again;      /* the flow was judged before */
+	__u8 pad[2];
 };
 
 /* Tokens of one CPU's drop events. */
@@ -374,6 +375,7 @@ struct context {
 	__u8 counted;     /* an earlier hook has counted the packet */
 	__u8 audit;       /* reason for which policy would have dropped it */
 	__u8 unattested;  /* the sending node has not published src_identity */
+	__u8 again;       /* its flow had to be judged anew */
 	struct flow flow; /* scratch of the flow table's writer */
 };
 

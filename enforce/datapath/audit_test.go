@@ -52,6 +52,16 @@ func TestAudit(t *testing.T) {
 			{loads(shutB()), ""},
 			{pod(podA(), more), "policy-ingress"},
 		}},
+		{"an answer meets a policy in audit mode first", []step{
+			{pod(podA(), toB), "pod"},
+			{pod(podB(), back), "pod"},
+			{loads(audit(shutB(), idB)), ""},
+			{ignoreEvents, ""},
+			{pod(podB(), back), "pod"},
+			{told(Audited, PolicyIngress), ""},
+			{pod(podB(), back), "pod"},
+			{verdicts(0), ""},
+		}},
 		{"an identity that is not known", []step{
 			{loads(audit(openTable(), idA, idB)), ""}, {far(identity.ID(4242), tcp(addrFar+":1", addrA+":2", "S")), "unknown-identity"},
 		}},

@@ -117,6 +117,8 @@ type bpfContext struct {
 	Counted        uint8
 	Audit          uint8
 	Unattested     uint8
+	Again          uint8
+	_              [7]byte
 	Flow           bpfFlow
 }
 
@@ -161,7 +163,8 @@ type bpfEvent struct {
 	Revision    uint32
 	Length      uint32
 	Unattested  uint8
-	Pad         [3]uint8
+	Again       uint8
+	Pad         [2]uint8
 }
 
 type bpfEventBudget struct {

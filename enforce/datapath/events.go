@@ -82,6 +82,7 @@ type Event struct {
 	Revision    uint32      // policy revision of the verdict
 	Length      uint32      // bytes of the packet
 	Unattested  bool        // the sending node has not published SrcIdentity
+	Again       bool        // the flow was judged before, under another policy or identity
 }
 
 // Events reads verdicts from the kernel's ring; there must be one reader.
@@ -133,7 +134,7 @@ func (e *Events) decode(raw []byte) (Event, error) {
 		Protocol: r.Protocol, TCPFlags: r.TcpFlags, Reply: r.Reply != 0,
 		Verdict: Verdict(r.Verdict), Reason: Reason(r.Reason), Hook: Hook(r.Hook),
 		SrcIdentity: identity.ID(r.SrcIdentity), DstIdentity: identity.ID(r.DstIdentity),
-		Revision: r.Revision, Length: r.Length, Unattested: r.Unattested != 0,
+		Revision: r.Revision, Length: r.Length, Unattested: r.Unattested != 0, Again: r.Again != 0,
 	}, nil
 }
 

@@ -27,6 +27,8 @@ type Event struct {
 	DstPortNames       []string
 	Ended              *Ended
 	Unattested         bool
+	Again              bool
+	Direction          string
 }
 
 // Names tells what numbers and addresses stand for, as far as a node knows.
@@ -45,7 +47,7 @@ type Names struct {
 // Enrich makes a Flow of an event.
 func (n Names) Enrich(e Event) Flow {
 	flow := Flow{
-		Time: e.Time, Node: n.Node, Hook: e.Hook, Verdict: e.Verdict,
+		Time: e.Time, Node: n.Node, Direction: n.direction(e), Hook: e.Hook, Verdict: e.Verdict, Again: e.Again,
 		Reason: e.Reason, ReasonText: e.ReasonText, Revision: e.Revision,
 		Protocol: protocolName(e.Protocol), TCPFlags: flagNames(e.TCPFlags),
 		Src: n.end(e.Src, e.SrcIdentity), Dst: n.end(e.Dst, n.destination(e)),
@@ -55,6 +57,18 @@ func (n Names) Enrich(e Event) Flow {
 		flow.ServiceName = n.Service(e.Protocol, e.Service)
 	}
 	return flow
+}
+
+// direction of an event that names none: outwards if its source is a pod of
+// this node.
+func (n Names) direction(e Event) string {
+	if e.Direction != "" {
+		return e.Direction
+	}
+	if _, local := n.Pod(e.Src.Addr()); local {
+		return Egress
+	}
+	return Ingress
 }
 
 // destination gives the identity of the destination: where the kernel did not

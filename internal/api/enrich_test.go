@@ -34,7 +34,7 @@ func TestEnrich(t *testing.T) {
 		SrcIdentity: 1001, DstIdentity: 1002, Bytes: 60,
 	})
 	want := api.Flow{
-		Node: "worker", Hook: "from_overlay", Verdict: api.Dropped, Reason: "policy-ingress", ReasonText: "no", Revision: 7,
+		Node: "worker", Direction: api.Ingress, Hook: "from_overlay", Verdict: api.Dropped, Reason: "policy-ingress", ReasonText: "no", Revision: 7,
 		Protocol: "TCP", TCPFlags: "SYN,ACK", Bytes: 60,
 		Src: api.End{
 			Addr: netip.MustParseAddr("10.1.0.4"), Port: 40000, Identity: 1001,

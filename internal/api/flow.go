@@ -11,10 +11,13 @@ import (
 // Flow is one verdict of a node's kernel: the first packet of a flow, a flow
 // judged again, or a drop; or the end of a flow. It is not modified after it is made.
 type Flow struct {
-	Time       time.Time      `json:"time"`
-	Node       string         `json:"node"`
-	Hook       string         `json:"hook"`    // where it was judged: "from_pod", …
-	Verdict    string         `json:"verdict"` // Admitted, …
+	Time time.Time `json:"time"`
+	Node string    `json:"node"`
+	// Direction is that of the pod whose policy decided, or else of the pod on
+	// Node: Ingress or Egress.
+	Direction  string         `json:"direction"`
+	Hook       string         `json:"hook,omitempty"` // where it was judged: "from_pod", …
+	Verdict    string         `json:"verdict"`        // Admitted, …
 	Reason     string         `json:"reason,omitempty"`
 	ReasonText string         `json:"reasonText,omitempty"`
 	Revision   uint32         `json:"revision"` // policy revision of the verdict
@@ -36,6 +39,8 @@ type Flow struct {
 	DstPortNames []string `json:"dstPortNames,omitempty"`
 	// Ended tells what an ended flow carried; nil for every other verdict.
 	Ended *Ended `json:"ended,omitempty"`
+	// Again: the flow was judged before, under another policy or identity.
+	Again bool `json:"again,omitempty"`
 	// Unattested: the node that sent the packet has not published that a pod of
 	// its own has the source's identity.
 	Unattested bool `json:"unattested,omitempty"`
@@ -103,6 +108,13 @@ type Record struct {
 	// Lost is how many flows the reader missed before this line because it
 	// was slower than they came. No Flow comes with it.
 	Lost uint64 `json:"lost,omitempty"`
+	Unsent
+}
+
+// Unsent is how many verdicts never became flows.
+type Unsent struct {
+	RingFull   uint64 `json:"ringFull,omitempty"`   // the ring to the agent was full
+	Suppressed uint64 `json:"suppressed,omitempty"` // drops over the rate limit, only counted
 }
 
 var protocolNames = map[uint8]string{1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}

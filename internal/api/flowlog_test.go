@@ -68,6 +68,26 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// What the kernel did not send is told to each reader once, and wakes it.
+func TestUnsent(t *testing.T) {
+	l := api.NewFlowLog(4)
+	l.Unsent(api.Unsent{RingFull: 5})
+	r := l.Read()
+	if got := r.Unsent(); got != (api.Unsent{}) {
+		t.Errorf("what was lost before the reader came: %+v", got)
+	}
+	go l.Unsent(api.Unsent{RingFull: 7, Suppressed: 1})
+	if err := r.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Unsent(); got != (api.Unsent{RingFull: 2, Suppressed: 1}) {
+		t.Errorf("%+v, want 2 and 1", got)
+	}
+	if got := r.Unsent(); got != (api.Unsent{}) {
+		t.Errorf("told twice: %+v", got)
+	}
+}
+
 // Every reader gets every flow once, in order, or is told how many it missed.
 func TestReadersWhileFlowsCome(t *testing.T) {
 	const total = 20000

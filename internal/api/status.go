@@ -14,11 +14,15 @@ type Status struct {
 	Ready bool `json:"ready"`
 	// Problems are sentences that say what is wrong and what to do. A node
 	// that is not ready has at least one; a ready one can have some.
-	Problems  []string `json:"problems,omitempty"`
-	Device    Device   `json:"device"`
-	Policy    Policy   `json:"policy"`
-	Endpoints int      `json:"endpoints"` // pods on this node
-	Watches   []Watch  `json:"watches,omitempty"`
+	Problems []string `json:"problems,omitempty"`
+	// Subsystems are the parts of the agent, each with what to do if it fails.
+	Subsystems []Subsystem `json:"subsystems,omitempty"`
+	Audit      AuditMode   `json:"audit"`
+	Maps       []MapUsage  `json:"maps,omitempty"`
+	Device     Device      `json:"device"`
+	Policy     Policy      `json:"policy"`
+	Endpoints  int         `json:"endpoints"` // pods on this node
+	Watches    []Watch     `json:"watches,omitempty"`
 	// Drops since the node started, by reason; reasons without any may be
 	// left out.
 	Drops     map[string]Drop `json:"drops,omitempty"`

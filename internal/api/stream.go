@@ -73,7 +73,7 @@ func (s *stream) past() error {
 	if last := s.query.Last; last >= 0 && len(fit) > last {
 		fit = fit[len(fit)-last:]
 	}
-	return s.send(fit, 0)
+	return s.send(fit, Record{})
 }
 
 // news waits for new flows and sends them.
@@ -94,16 +94,17 @@ func (s *stream) news(ctx context.Context) error {
 				fit = append(fit, f)
 			}
 		}
-		if err := s.send(fit, lost); err != nil || n < len(s.buf) {
+		missing := Record{Lost: lost, Unsent: s.reader.Unsent()}
+		if err := s.send(fit, missing); err != nil || n < len(s.buf) {
 			return err
 		}
 	}
 }
 
-// send writes a note of what was lost, and flows, and flushes.
-func (s *stream) send(flows []Flow, lost uint64) error {
-	if lost > 0 {
-		if err := s.encoder.Encode(Record{Lost: lost}); err != nil {
+// send writes a note of what is missing, and flows, and flushes.
+func (s *stream) send(flows []Flow, missing Record) error {
+	if missing != (Record{}) {
+		if err := s.encoder.Encode(missing); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ type nodeRecord struct {
 	node string
 	api.Record
 	failed error
+	back   bool // the node answers again
 }
 
 // clusterFlows merges the flows of all nodes. It knows the pods of all of them
@@ -44,11 +45,11 @@ func (a *app) clusterFlows(ctx context.Context, t target, f *flowFlags, view *fl
 		if !known {
 			a.complain(fmt.Sprintf("there is no pod %q yet", f.Pod))
 		}
-		failed, err := a.follow(ctx, t.streams(ctx, f), names, view)
+		failed, err := a.follow(ctx, t.followAll(ctx, *f, len(a.nodes) == 0), names, view)
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
-		return a.tellPartial(failed, len(t.agents))
+		return a.tellPartial(min(failed, len(t.agents)), len(t.agents))
 	}
 	shown, failed, err := a.past(t.streams(ctx, f), f.Last, names, view)
 	if err != nil {
@@ -63,13 +64,13 @@ func (a *app) clusterFlows(ctx context.Context, t target, f *flowFlags, view *fl
 	return nil
 }
 
-// streams asks all nodes, until all have ended.
+// streams asks all nodes for flows of the past, until all have ended.
 func (t target) streams(ctx context.Context, f *flowFlags) <-chan nodeRecord {
 	records := make(chan nodeRecord, 256)
 	command := remoteCommand(f.command())
 	go func() {
 		t.each(ctx, len(t.agents), func(agent agents.Agent) {
-			err := t.stream(ctx, agent, command, f.Follow, records)
+			err := t.stream(ctx, agent, command, false, records)
 			if err == nil || ctx.Err() != nil {
 				return
 			}
@@ -144,6 +145,8 @@ func (a *app) follow(ctx context.Context, records <-chan nodeRecord, names *podN
 			case record.failed != nil:
 				failed++
 				a.tellFailure(Failure{Node: record.node, Error: record.failed.Error()})
+			case record.back:
+				a.complain("node " + record.node + ": answers again")
 			default:
 				waiting = append(waiting, record)
 			}

@@ -115,6 +115,13 @@ func (f *flowFlags) parse(lastGiven bool, now time.Time) error {
 	return errors.Join(errs...)
 }
 
+// shownUntil leaves out what was before a time, which may come late.
+func (f *flowFlags) shownUntil(at time.Time) {
+	if next := at.Add(time.Nanosecond); next.After(f.Since) {
+		f.Since, f.since, f.Last = next, next.Format(time.RFC3339Nano), -1
+	}
+}
+
 func parseSince(text string, now time.Time) (time.Time, error) {
 	if age, err := time.ParseDuration(text); err == nil && age >= 0 {
 		return now.Add(-age), nil

@@ -29,18 +29,30 @@ func (v *flowView) show(node string, r api.Record) error {
 		return json.NewEncoder(v.app.env.Stdout).Encode(r)
 	}
 	if r.Flow == nil {
-		v.tellLost(node, r.Lost)
+		v.tellMissing(node, r)
 		return nil
 	}
 	return v.app.print(v.line(r.Flow))
 }
 
-func (v *flowView) tellLost(node string, lost uint64) {
+// tellMissing tells how many flows are not shown, and why.
+func (v *flowView) tellMissing(node string, r api.Record) {
 	where := ""
 	if node != "" {
 		where = "node " + node + ": "
 	}
-	v.app.complain(fmt.Sprintf("%s%d flows came too fast and are missing here", where, lost))
+	for _, m := range []struct {
+		count uint64
+		why   string
+	}{
+		{r.Lost, "came too fast and are missing here"},
+		{r.RingFull, "were lost because the ring to the agent was full"},
+		{r.Suppressed, "are drops over the rate limit, which are only counted"},
+	} {
+		if m.count > 0 {
+			v.app.complain(fmt.Sprintf("%s%d flows %s", where, m.count, m.why))
+		}
+	}
 }
 
 func (v *flowView) line(f *api.Flow) string {
@@ -51,7 +63,7 @@ func (v *flowView) line(f *api.Flow) string {
 	parts := []string{at.Format("15:04:05.000"), fmt.Sprintf("%-*s", v.nodeWidth, table.Clean(f.Node)), verdict}
 	if wide {
 		parts[0] = at.Format(time.StampMilli)
-		parts = append(parts, fmt.Sprintf("%-12s", table.Clean(f.Hook)))
+		parts = append(parts, fmt.Sprintf("%-7s %-12s", table.Clean(f.Direction), table.Clean(f.Hook)))
 	}
 	ends := fmt.Sprintf("%-4s %s -> %s", f.Protocol, endText(&f.Src, f.Protocol, wide), endText(&f.Dst, f.Protocol, wide))
 	parts = append(parts, table.Clean(ends))
@@ -156,6 +168,7 @@ func noteText(f *api.Flow, wide bool) string {
 	add(f.Ended != nil, "%s", endedText(f))
 	add(!denied && len(f.Policies) > 0, "by %s", policyText(f.Policies))
 	add(f.Reply, "reply")
+	add(f.Again, "judged again")
 	add(f.Unattested && f.Verdict != api.Dropped, "identity not published by its node")
 	add(f.TCPFlags != "" && (wide || denied), "%s", strings.ReplaceAll(f.TCPFlags, ",", "+"))
 	add(wide && f.Ended == nil, "%d bytes", f.Bytes)

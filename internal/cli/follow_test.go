@@ -10,6 +10,7 @@ import (
 
 	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/cli"
+	"github.com/signet-cni/signet/internal/kube/agents"
 )
 
 // following is a command that runs.
@@ -118,4 +119,46 @@ func TestFollowEndsWithTheAgent(t *testing.T) {
 	})
 	f.want("ended the stream")
 	f.end(1)
+}
+
+// A node whose agent restarts is asked again, for what was not shown yet.
+func TestFollowSurvivesRestarts(t *testing.T) {
+	n := workerOne()
+	var f *following
+	c := &cluster{nodes: map[string]string{}}
+	first := flow(1, "worker-1", "from_overlay", api.Admitted, "", security(false), vip(true))
+	t.Run("first agent", func(agent *testing.T) { // and no longer
+		c.nodes["worker-1"] = serve(agent, n)
+		flowRows(n.flows, first)
+		f = follow(t, c, "--socket", noSocket)
+		f.want("concert/10.244.2.2:40001 -> concert/vip:80")
+		c.serveAt("worker-1", serve(t, n)) // the next one
+	})
+	f.want("node worker-1: the agent ended the stream")
+	flowRows(n.flows, flow(3, "worker-1", "from_overlay", api.Dropped, "policy-ingress", backend(false), vip(true)))
+	f.want("dropped", "policy-ingress")
+	f.want("node worker-1: answers again")
+	f.stop()
+	f.end(0)
+}
+
+func TestFollowGivesUp(t *testing.T) {
+	c := &cluster{missing: []agents.Agent{{Node: "worker-4", Problem: "the node has no agent pod"}}}
+	f := follow(t, c, "--socket", noSocket)
+	f.want("node worker-4: the node has no agent pod")
+	f.want("partial result: 1 of 1 node did not answer")
+	f.end(1)
+}
+
+// What never became a flow is told apart.
+func TestFollowTellsWhatIsMissing(t *testing.T) {
+	n := workerOne()
+	f := follow(t, nil, "--socket", serve(t, n))
+	flowRows(n.flows, flow(1, "worker-1", "from_overlay", api.Admitted, "", security(false), vip(true)))
+	f.want("admitted")
+	n.flows.Unsent(api.Unsent{RingFull: 4, Suppressed: 2})
+	f.want("4 flows were lost because the ring to the agent was full")
+	f.want("2 flows are drops over the rate limit")
+	f.stop()
+	f.end(0)
 }
