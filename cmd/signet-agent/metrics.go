@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/metrics"
 )
 
@@ -73,21 +74,25 @@ func (s *status) Snapshot() metrics.Snapshot {
 	snap.LargestLimit = s.agent.cfg.settings.current().perNamespace
 	snap.Unattested = metrics.Count{Packets: st.Attested.Packets, Bytes: st.Attested.Bytes}
 	snap.Refused = len(s.agent.tunnel.current().Refused)
-	s.addMaps(&snap)
+	for _, m := range st.Maps {
+		snap.Maps = append(snap.Maps, metrics.Map{Name: m.Name, Entries: m.Entries, Max: m.Max})
+	}
 	s.agent.loops.addStats(&snap)
 	return snap
 }
 
-func (s *status) addMaps(snap *metrics.Snapshot) {
+// maps tells how full the kernel's tables are.
+func (s *status) maps() []api.MapUsage {
 	usage, err := s.agent.datapath.Usage()
 	if err != nil {
 		s.agent.log.Warn("the use of kernel tables is not known", "error", err)
 	}
 	table := &s.flowTable
-	snap.Maps = append(snap.Maps, metrics.Map{Name: "flows", Entries: int(table.entries.Load()), Max: int(table.limit.Load())})
+	list := []api.MapUsage{{Name: "flows", Entries: int(table.entries.Load()), Max: int(table.limit.Load())}}
 	for _, u := range usage {
-		snap.Maps = append(snap.Maps, metrics.Map{Name: u.Name, Entries: u.Entries, Max: u.Max})
+		list = append(list, api.MapUsage{Name: u.Name, Entries: u.Entries, Max: u.Max})
 	}
+	return list
 }
 
 func (l *loops) addStats(snap *metrics.Snapshot) {

@@ -57,14 +57,14 @@ func (s *status) Status() api.Status {
 	a := s.agent
 	st := api.Status{Node: a.cfg.nodeName, Version: version, Kernel: kernelRelease()}
 	if err := s.startProblem(); err != nil {
-		st.Problems = []string{"starting: " + err.Error()}
+		st.Problems = []string{"start: " + err.Error()}
+		st.Subsystems = []api.Subsystem{failing("start", err.Error())}
 		return st
 	}
 	st.Problems = a.loops.problems()
 	st.Ready = len(st.Problems) == 0
-	if err := a.cfg.settings.problem(); err != nil {
-		st.Problems = append(st.Problems, err.Error())
-	}
+	mode := a.auditMode()
+	st.Audit = api.AuditMode{Everywhere: mode.everywhere, Namespaces: mode.namespaces}
 	st.Device = a.tunnel.status()
 	st.Policy = a.rules.status()
 	st.Policy.Revision = a.datapath.Revision()
@@ -76,10 +76,9 @@ func (s *status) Status() api.Status {
 		}
 		st.Watches = append(st.Watches, watch)
 	}
-	if err := a.noMetrics.Load(); err != nil {
-		st.Problems = append(st.Problems, (*err).Error())
-	}
+	st.Subsystems = s.subsystems(st.Watches)
 	s.addCounters(&st)
+	st.Maps = s.maps()
 	return st
 }
 

@@ -108,6 +108,8 @@ type cluster struct {
 }
 
 func (c *cluster) Agents(context.Context) ([]agents.Agent, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	found := slices.Clone(c.missing)
 	for name := range c.nodes {
 		found = append(found, agents.Agent{Node: name, Pod: "signet-" + name})
@@ -116,15 +118,23 @@ func (c *cluster) Agents(context.Context) ([]agents.Agent, error) {
 	return found, c.err
 }
 
+// serveAt makes a node's agent answer at another socket.
+func (c *cluster) serveAt(node, socket string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes[node] = socket
+}
+
 func (c *cluster) Exec(ctx context.Context, agent agents.Agent, command []string, stdout io.Writer) error {
 	c.mu.Lock()
 	c.commands = append(c.commands, strings.Join(command, " "))
+	socket := c.nodes[agent.Node]
 	c.mu.Unlock()
 	input, release := io.Pipe()
 	stop := context.AfterFunc(ctx, func() { _ = release.Close() }) // a session that is cut
 	defer stop()
 	var stderr bytes.Buffer
-	code := cli.Run(context.WithoutCancel(ctx), append(command[1:], "--socket", c.nodes[agent.Node]), cli.Env{
+	code := cli.Run(context.WithoutCancel(ctx), append(command[1:], "--socket", socket), cli.Env{
 		Stdin: input, Stdout: stdout, Stderr: &stderr, Now: func() time.Time { return now },
 	})
 	if code != 0 {
@@ -193,6 +203,10 @@ func flow(at int, node, hook, verdict, reason string, src, dst api.End) api.Flow
 	f := api.Flow{
 		Time: now.Add(time.Duration(at-60) * time.Second), Node: node, Hook: hook, Verdict: verdict, Reason: reason,
 		Revision: 7, Protocol: "TCP", Src: src, Dst: dst, TCPFlags: "SYN", Bytes: 60,
+	}
+	f.Direction = api.Ingress
+	if hook == "from_pod" {
+		f.Direction = api.Egress
 	}
 	if reason != "" {
 		f.ReasonText = "the receiver's policies do not admit it"
@@ -263,7 +277,10 @@ func workerOne() *node {
 				"malformed":      {Packets: 1, Bytes: 20, Text: "headers truncated or inconsistent"},
 				"no-peer":        {},
 			},
-			EventLoss: api.EventLoss{Suppressed: 12, Lost: 3},
+			EventLoss:  api.EventLoss{Suppressed: 12, Lost: 3},
+			Subsystems: []api.Subsystem{{Name: "tunnel", State: api.Works}, {Name: "policy", State: api.Works}},
+			Audit:      api.AuditMode{Namespaces: []string{"hall"}},
+			Maps:       []api.MapUsage{{Name: "flows", Entries: 250000, Max: 262144}, {Name: "endpoints", Entries: 1, Max: 1024}},
 		},
 	}
 }
@@ -278,7 +295,12 @@ func workerTwo() *node {
 			Node: "worker-2", Version: "v0.1.0", Kernel: "6.12.9", Endpoints: 2,
 			Device: api.Device{Name: "signet0", Kind: api.UserspaceDevice, Peers: []api.Peer{{Node: "worker-1"}}},
 			Policy: api.Policy{Revision: 7, Identities: 3, Policies: 1},
+			Subsystems: []api.Subsystem{
+				{Name: "tunnel", State: api.Failing, Problem: "no route to the API server's node", Advice: "open UDP port 51872"},
+				{Name: "policy", State: api.Waiting},
+			},
 			Problems: []string{
+				"tunnel: no route to the API server's node",
 				"the tunnel of node worker-3 has a bad key: look at \"kubectl get tunnel worker-3\"\x1b[31m",
 			},
 		},

@@ -88,12 +88,14 @@ func TestLocal(t *testing.T) {
 func TestLocalProblems(t *testing.T) {
 	silent := workerOne()
 	silent.status.Ready = false
+	unwell := workerTwo()
+	unwell.status.Problems = unwell.status.Problems[1:]
 	for name, test := range map[string]struct {
 		args []string
 		code int
 		want string // on standard error
 	}{
-		"not ready":          {[]string{"status", "--local", "--quiet", "--socket", serve(t, workerTwo())}, 1, "bad key"},
+		"not ready":          {[]string{"status", "--local", "--quiet", "--socket", serve(t, unwell)}, 1, "bad key"},
 		"no reason":          {[]string{"status", "--local", "--quiet", "--socket", serve(t, silent)}, 1, "see its log"},
 		"no agent":           {[]string{"status", "--local", "--socket", noSocket}, 1, "only root"},
 		"no agent, flows":    {[]string{"flows", "--local", "--socket", noSocket}, 1, "only root"},

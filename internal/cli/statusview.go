@@ -13,26 +13,32 @@ import (
 
 // showNodes shows a line a node, and then every problem.
 func (a *app) showNodes(answer Answer[api.Status]) error {
-	t := table.New("NODE", "READY", "TUNNEL", "PEERS", "PODS", "POLICIES", "IDENTITIES", "DROPPED", "VERSION")
+	t := table.New("NODE", "READY", "SUBSYSTEMS", "TUNNEL", "PEERS", "PODS", "POLICIES", "AUDIT", "IDENTITIES", "DROPPED", "VERSION")
 	ready := 0
 	for _, s := range answer.Items {
 		if s.Ready {
 			ready++
 		}
-		t.Add(s.Node, readyCell(s.Ready), s.Device.Kind, len(s.Device.Peers), s.Endpoints,
-			s.Policy.Policies, s.Policy.Identities, dropped(s), s.Version)
+		t.Add(s.Node, readyCell(s.Ready), subsystemsCell(s), s.Device.Kind, len(s.Device.Peers), s.Endpoints,
+			s.Policy.Policies, auditCell(s.Audit), s.Policy.Identities, dropped(s), s.Version)
 	}
 	for _, f := range answer.Failed {
-		t.Add(f.Node, table.Cell{Text: "unknown", Colour: table.Red}, "", "", "", "", "", "", "")
+		t.Add(f.Node, table.Cell{Text: "unknown", Colour: table.Red}, "", "", "", "", "", "", "", "", "")
 	}
 	if err := t.Write(a.env.Stdout, a.env.Colour); err != nil {
 		return err
 	}
 	var text strings.Builder
 	for _, s := range answer.Items {
-		for _, problem := range problems(s) {
-			fmt.Fprintf(&text, "\n%s: %s", table.Paint(s.Node, problemColour(s.Ready), a.env.Colour), table.Clean(problem))
+		for _, p := range troubles(s) {
+			fmt.Fprintf(&text, "\n%s: %s", table.Paint(s.Node, problemColour(s.Ready), a.env.Colour), table.Clean(p.text))
+			if p.advice != "" {
+				fmt.Fprintf(&text, "\n  what to do: %s", table.Clean(p.advice))
+			}
 		}
+	}
+	for _, note := range notes(answer.Items) {
+		text.WriteString("\n" + table.Clean(note))
 	}
 	if text.Len() > 0 {
 		text.WriteByte('\n')
@@ -68,14 +74,19 @@ func (a *app) showNode(s api.Status) error {
 	facts := &table.Table{}
 	facts.Add("Node:", s.Node)
 	facts.Add("Ready:", readyCell(s.Ready))
-	for _, problem := range problems(s) {
-		facts.Add("Problem:", table.Cell{Text: problem, Colour: problemColour(s.Ready)})
+	for _, p := range troubles(s) {
+		facts.Add("Problem:", table.Cell{Text: p.text, Colour: problemColour(s.Ready)})
+		if p.advice != "" {
+			facts.Add("What to do:", p.advice)
+		}
 	}
+	facts.Add("Subsystems:", subsystemText(s.Subsystems))
 	facts.Add("Version:", fmt.Sprintf("%s on Linux %s", cmp.Or(s.Version, "unknown"), cmp.Or(s.Kernel, "unknown")))
 	facts.Add("Tunnel:", tunnelText(s.Device))
 	facts.Add("Policy:", fmt.Sprintf("revision %d: %s, %s, %s with %s", s.Policy.Revision,
 		count(s.Policy.Policies, "policy", "policies"), count(s.Policy.Identities, "identity", "identities"),
 		count(s.Policy.RuleSets, "rule set", "rule sets"), count(s.Policy.Rows, "row", "rows")))
+	facts.Add("Audit mode:", auditCell(s.Audit))
 	facts.Add("Pods:", s.Endpoints)
 	facts.Add("Watches:", watchText(s.Watches))
 	facts.Add("Dropped:", fmt.Sprintf("%d packets; flow events not told: %d over the rate limit, %d lost",
@@ -86,7 +97,7 @@ func (a *app) showNode(s api.Status) error {
 	for _, part := range []struct {
 		title string
 		rows  *table.Table
-	}{{"Peers:", a.peerTable(s.Device.Peers)}, {"Drops since the node started:", dropTable(s.Drops)}} {
+	}{{"Peers:", a.peerTable(s.Device.Peers)}, {"Drops since the node started:", dropTable(s.Drops)}, {"Kernel tables:", mapTable(s.Maps)}} {
 		if part.rows.Len() == 0 {
 			continue
 		}
