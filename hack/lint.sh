@@ -10,10 +10,6 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$REPO"
 
-build_linter() { # OUT
-	GOBIN=$1 CGO_ENABLED=0 GOFLAGS=-trimpath go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$golangci"
-}
-
 # Files of the tree as it is, less what git ignores.
 sources() { # PATTERN...
 	git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do
@@ -51,7 +47,8 @@ length() {
 
 "$REPO/hack/packages.sh" clang-format-14=clang-format-14 shellcheck=shellcheck
 if [[ ! -x $linter/golangci-lint ]]; then
-	step "building golangci-lint $golangci" build_linter "$linter"
+	step "building golangci-lint $golangci" env GOBIN="$linter" CGO_ENABLED=0 GOFLAGS=-trimpath \
+		go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$golangci"
 fi
 
 failed=()
