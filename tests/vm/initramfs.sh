@@ -6,7 +6,8 @@
 kernel=$1 tests=$2 out=$3
 modules=(
 	wireguard veth tun sctp bridge                  # devices and protocols
-	sch_ingress cls_bpf sch_tbf act_mirred ifb      # clsact, and what the bandwidth plugin uses
+	sch_ingress cls_bpf                             # clsact
+	sch_tbf ifb cls_u32 act_mirred                  # what the bandwidth plugin uses
 	nf_tables nft_chain_nat nft_masq nft_nat nft_ct # masquerading, and what a proxy does
 	nft_compat xt_MASQUERADE xt_mark xt_conntrack   # iptables
 )

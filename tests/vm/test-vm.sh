@@ -8,7 +8,7 @@ kernels=( # series, Debian suite, the hooks that programs are attached with
 	"6.12 bookworm-backports tcx"
 	"6.1 bookworm clsact"
 )
-packages=(cni enforce/datapath overlay/device tests/netns)
+packages=(enforce/datapath overlay/device tests/netns)
 # They are about the userspace device, which a kernel with WireGuard does not get.
 may_skip='device: (TestServerRestart/.*|TestSocketIsPrivate|TestWatch|TestSecondServerIsRefused)|netns: TestUserspaceRestart'
 
