@@ -3,7 +3,13 @@ package cni
 import (
 	"net"
 	"net/netip"
+
+	"github.com/signet-cni/signet/cni/internal/wire"
 )
+
+// HostIfPrefix begins the names of all pods' interfaces on their node, and of
+// no other.
+const HostIfPrefix = wire.HostIfPrefix
 
 // Endpoint is one pod interface on this node.
 type Endpoint struct {

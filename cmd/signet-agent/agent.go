@@ -73,6 +73,9 @@ func (a *agent) start(ctx context.Context) error {
 	if err := preflight(a.cfg); err != nil {
 		return err
 	}
+	if err := a.setGuard(); err != nil { // needs nothing of the API server
+		return err
+	}
 	if err := a.watch(ctx); err != nil {
 		return err
 	}

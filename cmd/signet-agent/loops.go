@@ -36,6 +36,7 @@ type loops struct {
 	rules    *reconcile.Loop
 	services *reconcile.Loop
 	outward  *reconcile.Loop
+	guard    *reconcile.Loop
 	pods     *reconcile.Loop
 	hooks    *reconcile.Loop
 	report   *reconcile.Loop
@@ -53,6 +54,7 @@ func newLoops(a *agent) *loops {
 	l.rules = loop("policy", l.syncRules)
 	l.services = loop("services", l.syncServices)
 	l.outward = loop("masquerade", l.syncMasquerade)
+	l.guard = loop("guard", func(context.Context) error { return a.setGuard() })
 	l.pods = loop("endpoints", func(ctx context.Context) error { return a.pods.Prune(ctx) })
 	l.hooks = loop("hooks", l.syncHooks)
 	l.report = reconcile.New(reconcile.Config{
@@ -71,7 +73,7 @@ func newLoops(a *agent) *loops {
 func (l *loops) named() map[string]*reconcile.Loop {
 	return map[string]*reconcile.Loop{
 		"tunnel": l.tunnel, "policy": l.rules, "services": l.services,
-		"masquerade": l.outward, "endpoints": l.pods, "hooks": l.hooks, "attested": l.attested,
+		"masquerade": l.outward, "guard": l.guard, "endpoints": l.pods, "hooks": l.hooks, "attested": l.attested,
 	}
 }
 
@@ -104,7 +106,7 @@ func (l *loops) configured() {
 // run runs every loop until ctx ends.
 func (l *loops) run(ctx context.Context) {
 	all := []*reconcile.Loop{
-		l.tunnel, l.rules, l.services, l.outward, l.pods, l.hooks, l.report, l.publish, l.attest, l.attested,
+		l.tunnel, l.rules, l.services, l.outward, l.guard, l.pods, l.hooks, l.report, l.publish, l.attest, l.attested,
 	}
 	var running sync.WaitGroup
 	defer running.Wait()

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/signet-cni/signet/cni"
+	"github.com/signet-cni/signet/internal/guard"
+	"github.com/signet-cni/signet/overlay"
 )
 
 // network answers the plugin's side for the rest of the agent (cni.Network).
@@ -38,4 +41,11 @@ func (n network) Check(_ context.Context, ep cni.Endpoint) error {
 		return fmt.Errorf("the kernel has endpoint %s at interface %d, want %d", ep.Addr, known.IfIndex, ep.HostIfIndex)
 	}
 	return nil
+}
+
+// setGuard drops what has a pod's address and no way that a program covers.
+func (a *agent) setGuard() error {
+	return guard.Set(guard.Config{
+		Pods: []netip.Prefix{a.cfg.clusterCIDR}, Covered: []string{overlay.DefaultDevice, cni.HostIfPrefix + "*"},
+	})
 }

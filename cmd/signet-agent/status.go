@@ -13,6 +13,7 @@ import (
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/api"
+	"github.com/signet-cni/signet/internal/guard"
 	"github.com/signet-cni/signet/internal/unixsocket"
 )
 
@@ -92,6 +93,13 @@ func (s *status) addCounters(st *api.Status) {
 		if count.Packets > 0 {
 			st.Drops[reason.String()] = api.Drop{Packets: count.Packets, Bytes: count.Bytes, Text: reason.Text()}
 		}
+	}
+	guarded, err := guard.Dropped()
+	if err != nil {
+		st.Problems = append(st.Problems, err.Error())
+	}
+	if guarded.Packets > 0 {
+		st.Drops[guard.Reason] = api.Drop{Packets: guarded.Packets, Bytes: guarded.Bytes, Text: guard.Text}
 	}
 	loss, err := s.agent.datapath.EventLoss()
 	if err != nil {

@@ -12,7 +12,7 @@ const publishing = "cni"
 
 // subsystemOrder is the order in which the parts need each other.
 var subsystemOrder = []string{
-	"configuration", "api-server", "tunnel", "policy", "services", "masquerade", "endpoints", "attested", "hooks",
+	"configuration", "api-server", "tunnel", "policy", "services", "masquerade", "guard", "endpoints", "attested", "hooks",
 	publishing, "events", "metrics",
 }
 
@@ -25,6 +25,7 @@ var remedies = map[string]string{
 	"policy":        "the node goes on with the policy before; if the message is about a full table, fewer distinct policies or ports help: \"signet policy list\"",
 	"services":      "pods reach the Services as they were before; see the Events on the Service that the message names",
 	"masquerade":    "the kernel needs nftables with NAT (CONFIG_NFT_NAT, CONFIG_NFT_MASQ): \"nft list table ip signet\" on the node",
+	"guard":         "the kernel needs nftables for inet (CONFIG_NF_TABLES_INET): \"nft list table inet signet-guard\" on the node",
 	"endpoints":     "see the Events of the pod that the message names; deleting the pod makes it anew",
 	"attested":      "see \"kubectl get tunnels\": this node cannot use what another one publishes",
 	"hooks":         "another program may have taken the interface: \"bpftool net\" on the node; restarting the agent attaches anew",

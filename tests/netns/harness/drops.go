@@ -6,20 +6,27 @@ import (
 	"strings"
 	"time"
 
-	"github.com/signet-cni/signet/enforce/datapath"
+	"github.com/signet-cni/signet/internal/guard"
 )
 
-// dropped reads the node's counters.
-func (n *Node) dropped() map[datapath.Reason]uint64 {
+// dropped reads the node's counters, by reason: the programs' and the guard's.
+func (n *Node) dropped() map[string]uint64 {
 	n.t.Helper()
 	drops, err := n.Datapath.Drops()
 	n.cluster.must(err)
-	counts := map[datapath.Reason]uint64{}
+	counts := map[string]uint64{}
 	for r, d := range drops {
 		if d.Packets > 0 {
-			counts[r] = d.Packets
+			counts[r.String()] = d.Packets
 		}
 	}
+	n.Do(func() error {
+		guarded, err := guard.Dropped()
+		if guarded.Packets > 0 {
+			counts[guard.Reason] = guarded.Packets
+		}
+		return err
+	})
 	return counts
 }
 
@@ -29,7 +36,7 @@ func (n *Node) WantDrops(reason string, f func()) {
 	n.t.Helper()
 	before := n.dropped()
 	f()
-	var got map[datapath.Reason]uint64
+	var got map[string]uint64
 	for range 50 {
 		got = difference(before, n.dropped())
 		if len(got) > 0 || reason == "none" {
@@ -40,16 +47,14 @@ func (n *Node) WantDrops(reason string, f func()) {
 	if reason == "none" && len(got) == 0 {
 		return
 	}
-	for r := range got {
-		if r.String() == reason && len(got) == 1 {
-			return
-		}
+	if got[reason] > 0 && len(got) == 1 {
+		return
 	}
 	n.t.Errorf("%s dropped {%s}, want %s", n.name, describe(got), reason)
 }
 
-func difference(before, after map[datapath.Reason]uint64) map[datapath.Reason]uint64 {
-	more := map[datapath.Reason]uint64{}
+func difference(before, after map[string]uint64) map[string]uint64 {
+	more := map[string]uint64{}
 	for r, count := range after {
 		if count > before[r] {
 			more[r] = count - before[r]
@@ -58,7 +63,7 @@ func difference(before, after map[datapath.Reason]uint64) map[datapath.Reason]ui
 	return more
 }
 
-func describe(counts map[datapath.Reason]uint64) string {
+func describe(counts map[string]uint64) string {
 	var parts []string
 	for r, count := range counts {
 		parts = append(parts, fmt.Sprintf("%s: %d", r, count))

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -9,7 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
+	"github.com/signet-cni/signet/internal/guard"
 	"github.com/signet-cni/signet/internal/masquerade"
 	"github.com/signet-cni/signet/overlay"
 	"github.com/signet-cni/signet/overlay/device"
@@ -56,14 +59,21 @@ func (c *Cluster) newNode(i int) *Node {
 	n.publish()
 	c.must(n.plan(nil))
 	n.OpenDatapath()
-	c.must(n.Try(func() error {
-		return masquerade.Set(masquerade.Rules{
-			Pods: n.PodCIDR, Cluster: ClusterRange, Overlay: overlay.DefaultDevice, Untracked: datapath.MarkUntracked,
-		})
-	}))
+	c.must(n.Try(n.setTables))
 	n.SetForwards()
 	n.cni = newCNISide(n)
 	return n
+}
+
+// setTables writes Signet's nftables tables, as the agent does.
+func (n *Node) setTables() error {
+	return errors.Join(
+		guard.Set(guard.Config{
+			Pods: []netip.Prefix{ClusterRange}, Covered: []string{overlay.DefaultDevice, cni.HostIfPrefix + "*"},
+		}),
+		masquerade.Set(masquerade.Rules{
+			Pods: n.PodCIDR, Cluster: ClusterRange, Overlay: overlay.DefaultDevice, Untracked: datapath.MarkUntracked,
+		}))
 }
 
 // makeDirs comes before the namespace, which then shares the BPF file system.

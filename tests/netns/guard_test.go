@@ -1,0 +1,84 @@
+package netns_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/signet-cni/signet/tests/netns/harness"
+)
+
+// outside is the reason of what the guard drops.
+const outside = "outside-tunnel"
+
+// TestGuard breaks what keeps pods' packets off the underlay, one thing at a
+// time: a foreign route, hooks that are gone, a missing translation. Nothing
+// gets out, with the agent alive or dead, and the drops are counted.
+func TestGuard(t *testing.T) {
+	harness.Require(t)
+	c := harness.NewCluster(t, 2, harness.Options{})
+	n1, n2 := c.Nodes[0], c.Nodes[1]
+	a, b := c.AddPod(n1, harness.Role("a")), c.AddPod(n2, harness.Role("b"))
+	b.EchoUDP(7)
+	c.World.EchoUDP(7)
+	toPod, toWorld := netip.AddrPortFrom(b.Addr, 7), netip.AddrPortFrom(c.World.Addr, 7)
+	capture := c.Capture()
+
+	restore := n1.LeadOutside(n2.PodCIDR)
+	n1.WantDrops("none", func() { must(t, a.EchoOnce(toPod, []byte("by the hooks"), soon)) })
+	hostIsRefused := func() {
+		n1.WantDrops(outside, func() {
+			if err := n1.EchoOnce(toPod, []byte("x"), never); !errors.Is(err, syscall.EPERM) {
+				t.Errorf("a process of the node gets %v, want EPERM", err)
+			}
+		})
+	}
+	hostIsRefused()
+	n1.DetachPod(a)
+	n1.WantDrops(outside, func() { silent(t, a, toPod) })
+	n1.CloseDatapath()
+	n1.OpenDatapath() // the hooks come back with the agent
+	restore()
+	n1.WantDrops("none", func() { must(t, n1.EchoOnce(toPod, []byte("by the tunnel"), soon)) })
+
+	n1.WantDrops("none", func() { must(t, a.EchoOnce(toWorld, []byte("translated"), soon)) })
+	n1.Unmasquerade()
+	n1.WantDrops(outside, func() { silent(t, a, toWorld) })
+	n1.SetTables()
+	n1.WantDrops("none", func() { must(t, a.EchoOnce(toWorld, []byte("translated"), soon)) })
+	capture.Stop(2)
+
+	t.Run("IPv6", func(t *testing.T) { guardsIPv6(t, n1, a) })
+}
+
+func silent(t *testing.T, from *harness.Pod, to netip.AddrPort) {
+	t.Helper()
+	if from.EchoOnce(to, []byte("x"), never) == nil {
+		t.Errorf("a pod's datagram to %s arrives", to)
+	}
+}
+
+// guardsIPv6 forwards IPv6 of a pod, which the hooks would drop, on a node that
+// has been made to.
+func guardsIPv6(t *testing.T, n *harness.Node, pod *harness.Pod) {
+	to := netip.MustParseAddr("2001:db8::7")
+	n.ForwardIPv6(pod, to)
+	out := pod.Frames("eth0")
+	frame := pod.FrameOf(unix.ETH_P_IPV6, ipv6(netip.MustParseAddr("2001:db8:1::1"), to))
+	n.WantDrops("unsupported-protocol", func() { must(t, out.Send(frame, 0)) })
+	n.DetachPod(pod)
+	n.WantDrops(outside, func() { must(t, out.Send(frame, 0)) })
+}
+
+// ipv6 builds a packet without content (RFC 8200).
+func ipv6(from, to netip.Addr) []byte {
+	p := make([]byte, 8, 48)
+	p[0], p[6], p[7] = 0x60, unix.IPPROTO_UDP, 64
+	binary.BigEndian.PutUint16(p[4:], 8)
+	p = append(append(p, from.AsSlice()...), to.AsSlice()...)
+	return append(p, 0, 7, 0, 7, 0, 8, 0, 0)
+}

@@ -1,0 +1,100 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+
+	"github.com/signet-cni/signet/internal/masquerade"
+)
+
+// LeadOutside gives the node a route past the tunnel, as a routing daemon or a
+// cloud's agent might, until restore is called.
+func (n *Node) LeadOutside(p netip.Prefix) (restore func()) {
+	n.t.Helper()
+	dst := ipNet(p.String())
+	n.Do(func() error { return addRoute("eth0", dst, gateway) })
+	return func() {
+		n.t.Helper()
+		n.Do(func() error { return netlink.RouteDel(&netlink.Route{Dst: dst, Gw: gateway.AsSlice()}) })
+	}
+}
+
+// DetachPod takes the programs off a pod's interface, as somebody with rights
+// on the node could. They are back when the agent has started again.
+func (n *Node) DetachPod(p *Pod) {
+	n.t.Helper()
+	if p.HasClsact() {
+		n.Do(func() error {
+			return netlink.QdiscDel(&netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+				LinkIndex: p.endpoint.HostIfIndex, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+			}})
+		})
+		return
+	}
+	n.cluster.must(n.Datapath.Detach(p.endpoint.HostIfIndex))
+	for deadline := time.Now().Add(30 * time.Second); p.hooked(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			n.t.Fatalf("%s: programs are still attached", p.HostIf())
+		}
+	}
+}
+
+// hooked says whether a program is attached to the pod's interface with tcx. The
+// kernel lets go of one a little after its link is gone.
+func (p *Pod) hooked() (any bool) {
+	p.Node.Do(func() error {
+		found, err := link.QueryPrograms(link.QueryOptions{Target: p.endpoint.HostIfIndex, Attach: ebpf.AttachTCXIngress})
+		if err == nil {
+			any = len(found.Programs) > 0
+		}
+		return err
+	})
+	return any
+}
+
+// SetTables writes Signet's nftables tables again.
+func (n *Node) SetTables() { n.Do(n.setTables) }
+
+// Unmasquerade deletes the table that translates the pods' addresses.
+func (n *Node) Unmasquerade() { n.Do(masquerade.Remove) }
+
+// ForwardIPv6 makes the node route IPv6 from the pod's interface to a host of
+// the underlay that answers to nothing.
+func (n *Node) ForwardIPv6(p *Pod, to netip.Addr) {
+	n.t.Helper()
+	n.Do(func() error {
+		for _, device := range []string{p.HostIf(), "eth0"} {
+			err := errors.Join(sysctl("ipv6/conf/"+device+"/addr_gen_mode", "1"), // none
+				sysctl("ipv6/conf/"+device+"/disable_ipv6", "0"))
+			if err != nil {
+				return err
+			}
+		}
+		if err := sysctl("ipv6/conf/all/forwarding", "1"); err != nil {
+			return err
+		}
+		if err := addRoute("eth0", hostNet(to), netip.Addr{}); err != nil {
+			return fmt.Errorf("route to %s: %w", to, err)
+		}
+		return addNeighbour("eth0", to)
+	})
+}
+
+// addNeighbour tells a MAC of nobody for a neighbour.
+func addNeighbour(device string, a netip.Addr) error {
+	found, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	return netlink.NeighSet(&netlink.Neigh{
+		LinkIndex: found.Attrs().Index, IP: a.AsSlice(), State: netlink.NUD_PERMANENT,
+		HardwareAddr: net.HardwareAddr{2, 6, 6, 6, 6, 6},
+	})
+}
