@@ -232,19 +232,24 @@ func (l *loops) interfaces() map[int]bool {
 	return keep
 }
 
+// policyProblems tells what of policies is not used: what cannot be read, and
+// what cannot be compiled.
+func (a *agent) policyProblems() []kube.Problem {
+	_, unread := a.watcher.Policies()
+	return append(unread, a.rules.problems()...)
+}
+
 // syncReport tells users what of their objects is not used.
 func (l *loops) syncReport(ctx context.Context) error {
 	w := l.agent.watcher
-	_, policies := w.Policies()
 	_, namespaces := w.Annotations()
 	sets, identities := w.Identities()
 	_, nodes := w.Nodes()
 	_, services := w.Services()
 	node, self, _ := w.Node()
-	problems := append(append(append(append(policies, identities...), nodes...), services...), self...)
+	problems := append(append(append(append(l.agent.policyProblems(), identities...), nodes...), services...), self...)
 	problems = append(problems, namespaces...)
 	problems = append(problems, l.agent.tunnel.problems()...)
-	problems = append(problems, l.agent.rules.problems()...)
 	problems = append(problems, l.agent.cfg.settings.problems(node)...)
 	if l.agent.elected.Load() {
 		problems = append(problems, growth(sets, l.agent.cfg.settings.current().perNamespace)...)

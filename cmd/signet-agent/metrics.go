@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/signet-cni/signet/internal/api"
+	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/internal/metrics"
 )
 
@@ -74,11 +75,21 @@ func (s *status) Snapshot() metrics.Snapshot {
 	snap.LargestLimit = s.agent.cfg.settings.current().perNamespace
 	snap.Unattested = metrics.Count{Packets: st.Attested.Packets, Bytes: st.Attested.Bytes}
 	snap.Refused = len(s.agent.tunnel.current().Refused)
+	snap.RefusedParts = refusedParts(s.agent.policyProblems())
 	for _, m := range st.Maps {
 		snap.Maps = append(snap.Maps, metrics.Map{Name: m.Name, Entries: m.Entries, Max: m.Max})
 	}
 	s.agent.loops.addStats(&snap)
 	return snap
+}
+
+// refusedParts counts what of policies cannot be honoured.
+func refusedParts(problems []kube.Problem) map[metrics.PolicyPart]int {
+	parts := map[metrics.PolicyPart]int{}
+	for _, p := range problems {
+		parts[metrics.PolicyPart{Namespace: p.Namespace, Policy: p.Name, Reason: p.Reason}]++
+	}
+	return parts
 }
 
 // maps tells how full the kernel's tables are.

@@ -300,8 +300,13 @@ func (r *rules) problems() []kube.Problem {
 	defer r.mu.Unlock()
 	var problems []kube.Problem
 	for _, p := range r.compiled.Problems {
+		reason := kube.ReasonPeer
+		if p.Port {
+			reason = kube.ReasonPort
+		}
 		problems = append(problems, kube.Problem{
-			Kind: "NetworkPolicy", Namespace: p.Rule.Policy.Namespace, Name: p.Rule.Policy.Name, Message: p.Reason,
+			Kind: "NetworkPolicy", Namespace: p.Rule.Policy.Namespace, Name: p.Rule.Policy.Name,
+			Reason: reason, Message: p.Reason,
 		})
 	}
 	return problems

@@ -52,5 +52,6 @@ func (r RuleRef) compare(other RuleRef) int {
 // Its policy isolates all the same.
 type Problem struct {
 	Rule   RuleRef
+	Port   bool // a port, else a peer
 	Reason string
 }

@@ -174,7 +174,7 @@ func (n *normaliser) rulePorts(at RuleRef, ports []Port) *portSet {
 	set := &portSet{everything: len(ports) == 0}
 	for _, p := range ports {
 		if err := set.addPort(p); err != nil {
-			n.problems = append(n.problems, Problem{Rule: at, Reason: err.Error() + " admits nothing"})
+			n.problems = append(n.problems, Problem{Rule: at, Port: true, Reason: err.Error() + " admits nothing"})
 		}
 	}
 	return n.pool.intern(set)

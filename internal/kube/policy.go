@@ -18,7 +18,7 @@ func parsePolicy(in *netv1.NetworkPolicy) (policy.Policy, []Problem) {
 	out.IsolatesIngress, out.IsolatesEgress = directions(in.Spec, found)
 	subjects, err := selector(&in.Spec.PodSelector)
 	if err != nil {
-		found.add("podSelector: %v; every pod of the namespace is isolated and nothing is admitted", err)
+		found.because(ReasonSelector, "podSelector: %v; every pod of the namespace is isolated and nothing is admitted", err)
 		return out, found.problems
 	}
 	out.Subjects = subjects
@@ -51,7 +51,7 @@ func directions(spec netv1.NetworkPolicySpec, found *findings) (ingress, egress 
 		case netv1.PolicyTypeEgress:
 			egress = true
 		default:
-			found.add("policyTypes: unknown type %q; both directions are isolated", policyType)
+			found.because(ReasonPolicyType, "policyTypes: unknown type %q; both directions are isolated", policyType)
 			ingress, egress = true, true
 		}
 	}
@@ -68,7 +68,7 @@ func appendRule(rules []policy.Rule, at, list string, peers []netv1.NetworkPolic
 	for n := range peers {
 		peer, err := parsePeer(&peers[n])
 		if err != nil {
-			found.add("%s.%s[%d]: %v; it matches nothing", at, list, n, err)
+			found.because(ReasonPeer, "%s.%s[%d]: %v; it matches nothing", at, list, n, err)
 			continue
 		}
 		rule.Peers = append(rule.Peers, peer)
@@ -76,7 +76,7 @@ func appendRule(rules []policy.Rule, at, list string, peers []netv1.NetworkPolic
 	for n := range ports {
 		port, err := parsePort(&ports[n])
 		if err != nil {
-			found.add("%s.ports[%d]: %v; the rule admits nothing", at, n, err)
+			found.because(ReasonPort, "%s.ports[%d]: %v; the rule admits nothing", at, n, err)
 			return rules
 		}
 		rule.Ports = append(rule.Ports, port)

@@ -230,7 +230,7 @@ egress: [{}]`))
 	})
 	checkProblem(t, problems, "every pod of the namespace is isolated")
 	equal(t, "problem's object", problems[0].subjectOnly(),
-		Problem{Kind: "NetworkPolicy", Namespace: "shop", Name: "rule", UID: "uid-1"})
+		Problem{Kind: "NetworkPolicy", Namespace: "shop", Name: "rule", UID: "uid-1", Reason: ReasonSelector})
 }
 
 // A rule that loses one peer keeps its ports, and other rules stay whole.
@@ -248,6 +248,20 @@ ingress:
 	})
 	if len(problems) != 2 {
 		t.Errorf("problems: %v", problems)
+	}
+}
+
+func TestPolicyProblemReasons(t *testing.T) {
+	for spec, want := range map[string]string{
+		`{podSelector: {matchExpressions: [{key: a, operator: Within}]}}`:               ReasonSelector,
+		`{podSelector: {}, policyTypes: [Sideways]}`:                                    ReasonPolicyType,
+		`{podSelector: {}, ingress: [{from: [{}]}]}`:                                    ReasonPeer,
+		`{podSelector: {}, ingress: [{ports: [{protocol: X, port: 80, endPort: 90}]}]}`: ReasonPort,
+	} {
+		_, problems := parsePolicy(policyOf(t, spec))
+		if len(problems) != 1 || problems[0].Reason != want {
+			t.Errorf("%s: %+v, want one of reason %s", spec, problems, want)
+		}
 	}
 }
 

@@ -11,8 +11,17 @@ import (
 type Problem struct {
 	Kind, Namespace, Name string
 	UID                   string
+	Reason                string // of a NetworkPolicy: one of the Reason constants
 	Message               string
 }
+
+// What of a NetworkPolicy is not used, in a word.
+const (
+	ReasonSelector   = "selector"    // its podSelector
+	ReasonPolicyType = "policy-type" // one of its types
+	ReasonPeer       = "peer"        // a peer of a rule
+	ReasonPort       = "port"        // a port of a rule
+)
 
 // String gives the object and the message on one line.
 func (p Problem) String() string {
@@ -37,8 +46,12 @@ func about(kind string, object metav1.Object) *findings {
 	}}
 }
 
-func (f *findings) add(format string, args ...any) {
+func (f *findings) add(format string, args ...any) { f.because("", format, args...) }
+
+// because is add with a Reason.
+func (f *findings) because(reason, format string, args ...any) {
 	problem := f.subject
+	problem.Reason = reason
 	problem.Message = fmt.Sprintf(format, args...)
 	f.problems = append(f.problems, problem)
 }

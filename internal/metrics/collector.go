@@ -1,6 +1,9 @@
 package metrics
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +39,7 @@ var (
 	limit      = describe(prometheus.GaugeValue, "namespace_identities_limit", "Identities of a namespace before an Event asks to look at its labels; 0: any number.")
 	unattested = describe(prometheus.CounterValue, "unattested_packets_total", "Packets whose identity the sending node had not published: in audit the first of each flow and revision.")
 	policies   = describe(prometheus.GaugeValue, "policies", "NetworkPolicies in force.")
+	parts      = describe(prometheus.GaugeValue, "policy_refused_parts", "Parts of a NetworkPolicy that cannot be honoured, and admit nothing.", "namespace", "policy", "reason")
 	rows       = describe(prometheus.GaugeValue, "policy_rows", "Rows of all compiled rule sets.")
 	revision   = describe(prometheus.GaugeValue, "policy_revision", "Policy revision in force; 0: none is loaded and nothing passes.")
 	runs       = describe(prometheus.CounterValue, "reconcile_runs_total", "Runs of a reconcile loop, failures included.", "loop")
@@ -47,7 +51,7 @@ var (
 
 var descriptions = []description{
 	buildInfo, ready, dropped, droppedB, suppressed, lost, mapEntries, mapMax, peers, refused, handshake, received, sent,
-	endpoints, identities, largest, limit, unattested, policies, rows, revision, runs, failures, success, objects, failing,
+	endpoints, identities, largest, limit, unattested, policies, parts, rows, revision, runs, failures, success, objects, failing,
 }
 
 // collector reads a Source when Prometheus asks.
@@ -82,6 +86,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	tell(limit, float64(s.LargestLimit))
 	tell(unattested, float64(s.Unattested.Packets))
 	tell(policies, float64(s.Policies))
+	collectParts(s.RefusedParts, tell)
 	tell(rows, float64(s.Rows))
 	tell(revision, float64(s.Revision))
 	tell(refused, float64(s.Refused))
@@ -95,6 +100,24 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	c.collectPeers(s.Peers, tell)
 	collectLoops(s, tell)
+}
+
+// collectParts tells of a bounded number of policies.
+func collectParts(refused map[PolicyPart]int, tell func(description, float64, ...string)) {
+	names, sums := newBound(maxPolicies), map[PolicyPart]int{}
+	order := slices.SortedFunc(maps.Keys(refused), func(a, b PolicyPart) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Policy, b.Policy))
+	})
+	for _, part := range order {
+		count := refused[part]
+		if !names.admits(part.Namespace + "/" + part.Policy) {
+			part.Namespace, part.Policy = other, other
+		}
+		sums[part] += count
+	}
+	for part, count := range sums {
+		tell(parts, float64(count), part.Namespace, part.Policy, part.Reason)
+	}
 }
 
 func (c *collector) collectPeers(list []Peer, tell func(description, float64, ...string)) {

@@ -25,10 +25,11 @@ func example() fixed {
 	return fixed{
 		Version: "v1", Ready: true, Started: true,
 		Drops: map[string]Count{"policy-ingress": {3, 180}}, EventsSuppressed: 1, EventsLost: 2,
-		Maps:    []Map{{"flows", 7, 262144}},
-		Peers:   []Peer{{Node: "worker", Handshake: time.Now().Add(-time.Minute), Rx: 10, Tx: 20}, {Node: "new"}, {Rx: 1}, {Rx: 2}},
-		Loops:   []Loop{{Name: "policy", Runs: 9, Failures: 1, Success: time.Now()}},
-		Watches: []Watch{{Kind: "pods", Synced: true, Objects: 4}, {Kind: "nodes", Failing: true}},
+		Maps:         []Map{{"flows", 7, 262144}},
+		RefusedParts: map[PolicyPart]int{{"shop", "db", "port"}: 2, {"shop", "db", "peer"}: 1},
+		Peers:        []Peer{{Node: "worker", Handshake: time.Now().Add(-time.Minute), Rx: 10, Tx: 20}, {Node: "new"}, {Rx: 1}, {Rx: 2}},
+		Loops:        []Loop{{Name: "policy", Runs: 9, Failures: 1, Success: time.Now()}},
+		Watches:      []Watch{{Kind: "pods", Synced: true, Objects: 4}, {Kind: "nodes", Failing: true}},
 	}
 }
 
@@ -70,6 +71,8 @@ func TestScrape(t *testing.T) {
 		`signet_dropped_bytes_total{reason="policy-ingress"} 180`,
 		`signet_map_entries{map="flows"} 7`,
 		`signet_map_max_entries{map="flows"} 262144`,
+		`signet_policy_refused_parts{namespace="shop",policy="db",reason="port"} 2`,
+		`signet_policy_refused_parts{namespace="shop",policy="db",reason="peer"} 1`,
 		`signet_tunnel_peers 4`,
 		`signet_tunnel_peer_received_bytes_total{peer="unknown"} 3`,
 		`signet_tunnel_peer_received_bytes_total{peer="worker"} 10`,
@@ -96,6 +99,11 @@ func TestNothingButVersionBeforeTheStart(t *testing.T) {
 }
 
 func TestLabelsAreBounded(t *testing.T) {
+	refused := map[PolicyPart]int{}
+	for n := range maxPolicies + 50 {
+		refused[PolicyPart{"shop", fmt.Sprint(n), "peer"}] = 2
+	}
+	expectLines(t, scrape(t, New(fixed{Started: true, RefusedParts: refused})), `signet_policy_refused_parts{namespace="other",policy="other",reason="peer"} 100`)
 	m := New(fixed{})
 	for n := range maxNamespaces + 50 {
 		m.Count(Verdict{Direction: "egress", Verdict: "admitted", Namespace: fmt.Sprint("ns", n)})

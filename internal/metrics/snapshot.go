@@ -26,10 +26,17 @@ type Snapshot struct {
 	LargestLimit     int // what a namespace is warned of before; 0: none
 	Unattested       Count
 	Policies         int
+	RefusedParts     map[PolicyPart]int // parts of policies that cannot be honoured
 	Rows             int
 	Revision         uint32
 	Loops            []Loop
 	Watches          []Watch
+}
+
+// PolicyPart is a kind of part of a NetworkPolicy.
+type PolicyPart struct {
+	Namespace, Policy string
+	Reason            string // what it is: "peer", for example
 }
 
 // Count is packets and their bytes.
