@@ -51,13 +51,30 @@ func (c *Cluster) AddShapedPod(n *Node, labels Labels) *Pod {
 
 func (c *Cluster) addPod(p *Pod) *Pod {
 	c.t.Helper()
+	c.prepare(p)
+	c.must(p.Node.cni.add(p))
+	return p
+}
+
+// prepare makes the pod's namespace, without an interface.
+func (c *Cluster) prepare(p *Pod) {
+	c.t.Helper()
 	p.Name = fmt.Sprintf("pod-%d", len(c.pods))
 	p.key = "c-" + p.Name
 	p.Namespace = newNamespace(c.t, p.Name)
 	c.pods[p.Labels.Namespace+"/"+p.Name] = p
-	c.must(p.Node.cni.add(p))
+}
+
+// PreparePod makes a pod that has no interface yet; Start gives it one.
+func (c *Cluster) PreparePod(n *Node, labels Labels) *Pod {
+	c.t.Helper()
+	p := &Pod{Node: n, Labels: labels}
+	c.prepare(p)
 	return p
 }
+
+// Start attaches a prepared pod: CNI ADD.
+func (p *Pod) Start() error { return p.Node.cni.add(p) }
 
 // apply puts the pod's identity in force, after policy that knows it.
 func (p *Pod) apply() error {
