@@ -17,8 +17,9 @@ static const __u32 crc32c_bytes[LENGTH_BITS] = {
 	0x35d73a62, 0x28461564, 0xbf455269, 0xe2ea32dc,
 };
 
-/* The product of two polynomials, without a branch for the verifier. */
-static __noinline __u32 crc32c_multiply(__u32 a, __u32 b)
+/* The product of two polynomials. Not static, and without a branch: the
+ * verifier goes through it once, and not for every caller's state. */
+__noinline __u32 crc32c_multiply(__u32 a, __u32 b)
 {
 	__u32 product = 0;
 
@@ -30,8 +31,8 @@ static __noinline __u32 crc32c_multiply(__u32 a, __u32 b)
 }
 
 /* What to add to the checksum of a packet where the two bytes of a port change
- * by the given bits; length counts them and the bytes behind. Not static, so
- * that the verifier goes through it once, and not for every caller's state. */
+ * by the given bits; length counts them and the bytes behind. Not static, as
+ * above. */
 __noinline __u32 crc32c_change(__u32 change, __u32 length)
 {
 	for (int i = 0; i < LENGTH_BITS; i++) {

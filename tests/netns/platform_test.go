@@ -37,8 +37,15 @@ func TestPlatform(t *testing.T) {
 	if err := unix.Uname(&system); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("platform: Linux %s, WireGuard: %s, hooks: %s", unix.ByteSliceToString(system.Release[:]), wireGuard, hooks)
-	for name, got := range map[string]string{"SIGNET_WANT_WIREGUARD": wireGuard, "SIGNET_WANT_HOOKS": hooks} {
+	sctp := "none"
+	if harness.HasSCTP() {
+		sctp = "sockets"
+	}
+	t.Logf("platform: Linux %s, WireGuard: %s, hooks: %s, SCTP: %s",
+		unix.ByteSliceToString(system.Release[:]), wireGuard, hooks, sctp)
+	for name, got := range map[string]string{
+		"SIGNET_WANT_WIREGUARD": wireGuard, "SIGNET_WANT_HOOKS": hooks, "SIGNET_WANT_SCTP": sctp,
+	} {
 		if want, ok := os.LookupEnv(name); ok && want != got {
 			t.Errorf("%s, but %s=%s", got, name, want)
 		}

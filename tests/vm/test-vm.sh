@@ -56,7 +56,7 @@ for kernel in "${kernels[@]}"; do
 	log=$SIGNET_CACHE/log/vm-$series.log
 	rm -f "$log"
 	say "Linux $series under QEMU with $accel; console in $log"
-	boot "$series" -accel "$accel" -append "TIMEOUT=9m SIGNET_WANT_WIREGUARD=kernel SIGNET_WANT_HOOKS=$hooks" -console "$log" \
+	boot "$series" -accel "$accel" -append "TIMEOUT=9m SIGNET_WANT_WIREGUARD=kernel SIGNET_WANT_HOOKS=$hooks SIGNET_WANT_SCTP=sockets" -console "$log" \
 		-timeout "$limit" -may-skip "$may_skip" "${packages[@]##*/}" || failed+=("$series")
 	rm -r "${scratch:?}/$series"
 done
