@@ -1,7 +1,6 @@
 package netns_test
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"syscall"
@@ -68,17 +67,8 @@ func guardsIPv6(t *testing.T, n *harness.Node, pod *harness.Pod) {
 	to := netip.MustParseAddr("2001:db8::7")
 	n.ForwardIPv6(pod, to)
 	out := pod.Frames("eth0")
-	frame := pod.FrameOf(unix.ETH_P_IPV6, ipv6(netip.MustParseAddr("2001:db8:1::1"), to))
+	frame := pod.FrameOf(unix.ETH_P_IPV6, harness.IPv6Packet(netip.MustParseAddr("2001:db8:1::1"), to, unix.IPPROTO_UDP, []byte{0, 7, 0, 7, 0, 8, 0, 0}))
 	n.WantDrops("unsupported-protocol", func() { must(t, out.Send(frame, 0)) })
 	n.DetachPod(pod)
 	n.WantDrops(outside, func() { must(t, out.Send(frame, 0)) })
-}
-
-// ipv6 builds a packet without content (RFC 8200).
-func ipv6(from, to netip.Addr) []byte {
-	p := make([]byte, 8, 48)
-	p[0], p[6], p[7] = 0x60, unix.IPPROTO_UDP, 64
-	binary.BigEndian.PutUint16(p[4:], 8)
-	p = append(append(p, from.AsSlice()...), to.AsSlice()...)
-	return append(p, 0, 7, 0, 7, 0, 8, 0, 0)
 }

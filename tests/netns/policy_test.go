@@ -229,7 +229,7 @@ func testRelatedErrors(t *testing.T, c field) {
 		"node to its pod":    {client: &c.Nodes[0].Host, server: &a.Host},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := refusal(p.client, netip.AddrPortFrom(p.server.Addr, 4999)); !errors.Is(err, syscall.ECONNREFUSED) {
+			if err := refusal(p.client, netip.AddrPortFrom(p.server.Addr, 4999), soon); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Errorf("a closed UDP port gives %v, want a refusal; %s", err, c.Drops())
 			}
 		})
@@ -237,7 +237,7 @@ func testRelatedErrors(t *testing.T, c field) {
 }
 
 // refusal sends a datagram over a connected socket, which hears of errors.
-func refusal(from *harness.Host, to netip.AddrPort) error {
+func refusal(from *harness.Host, to netip.AddrPort, limit time.Duration) error {
 	conn, err := from.DialUDP(to)
 	if err != nil {
 		return err
@@ -246,7 +246,7 @@ func refusal(from *harness.Host, to netip.AddrPort) error {
 	if _, err := conn.Write([]byte("x")); err != nil {
 		return err
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(soon)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		return err
 	}
 	_, err = conn.Read(make([]byte, 1))

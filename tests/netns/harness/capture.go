@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,10 +26,12 @@ type Capture struct {
 	fds     []int
 	readers sync.WaitGroup
 
-	mu     sync.Mutex
-	sealed int      // packets of WireGuard between nodes
-	plain  int      // other IP packets
-	leaks  []string // those with an address of a pod or a service
+	mu       sync.Mutex
+	sealed   int      // packets of WireGuard between nodes
+	plain    int      // other IP packets
+	between  []string // those from node to node
+	leaks    []string // those with an address of a pod or a service
+	controls [2]int   // leaks that were made on purpose, and those that were seen
 }
 
 // Capture watches until Stop, or the end of the test.
@@ -36,7 +39,7 @@ func (c *Cluster) Capture() *Capture {
 	c.t.Helper()
 	p := &Capture{t: c.t}
 	names := []string{"world"}
-	for _, n := range c.Nodes {
+	for _, n := range c.machines {
 		names = append(names, n.Uplink)
 	}
 	for _, name := range names {
@@ -108,11 +111,23 @@ func (p *Capture) sort(name string, packet []byte) {
 	switch {
 	case isWireGuard(packet) && NodeRange.Contains(src) && NodeRange.Contains(dst):
 		p.sealed++
+	case bytes.Contains(packet, control):
+		p.controls[1]++
 	case ofPods(src) || ofPods(dst):
 		p.leaks = append(p.leaks, fmt.Sprintf("%s: %s to %s, protocol %d", name, src, dst, packet[9]))
 	default:
 		p.plain++
+		if NodeRange.Contains(src) && NodeRange.Contains(dst) && !aboutWireGuard(packet) {
+			p.between = append(p.between, fmt.Sprintf("%s: %s to %s, protocol %d", name, src, dst, packet[9]))
+		}
 	}
+}
+
+// aboutWireGuard: an ICMP error quotes a packet of WireGuard, whose port may be
+// closed. Both headers are without options.
+func aboutWireGuard(packet []byte) bool {
+	const quoted = 28
+	return packet[9] == unix.IPPROTO_ICMP && len(packet) > quoted+20 && isWireGuard(packet[quoted:])
 }
 
 func ofPods(a netip.Addr) bool { return ClusterRange.Contains(a) || ServiceRange.Contains(a) }
@@ -140,13 +155,40 @@ func (p *Capture) stop() {
 	}
 }
 
+// control is in leaks that are made on purpose.
+var control = []byte("this is a control")
+
+// Control lets a node put a packet on its underlay link past every hook and
+// table. The test fails unless the capture sees it, which would take it for a
+// leak.
+func (p *Capture) Control(n *Node, src, dst netip.Addr) {
+	p.t.Helper()
+	broadcast := net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	packet := UDPPacket(netip.AddrPortFrom(src, 1), netip.AddrPortFrom(dst, 2), control)
+	frame := Frame(broadcast, net.HardwareAddr{2, 6, 6, 6, 6, 6}, unix.ETH_P_IP, packet.Bytes())
+	p.mu.Lock()
+	p.controls[0]++
+	p.mu.Unlock()
+	if err := n.Frames("eth0").Send(frame, 0); err != nil {
+		p.t.Errorf("control: %v", err)
+	}
+}
+
+// Between lists the plaintext packets from node to node, once the capture has
+// ended: no test sends any but through a port of the other node.
+func (p *Capture) Between() []string { return slices.Compact(slices.Sorted(slices.Values(p.between))) }
+
 // Stop ends the capture. It fails the test if a packet with an address of a
 // pod or a service was on the underlay, or if fewer than sealed packets of
 // WireGuard were.
 func (p *Capture) Stop(sealed int) {
 	p.t.Helper()
 	p.stop()
-	p.t.Logf("capture: %d packets of WireGuard, %d others", p.sealed, p.plain)
+	p.t.Logf("capture: %d packets of WireGuard, %d others, %d of %d controls, %d leaks",
+		p.sealed, p.plain, p.controls[1], p.controls[0], len(p.leaks))
+	if p.controls[0] != p.controls[1] {
+		p.t.Errorf("%d of %d leaks that were made on purpose were seen", p.controls[1], p.controls[0])
+	}
 	slices.Sort(p.leaks)
 	for i, leak := range slices.Compact(p.leaks) {
 		if i == 10 {

@@ -40,6 +40,7 @@ type Cluster struct {
 	World *Host
 
 	t          TB
+	machines   []*Node // booted; all Nodes are
 	dir        string
 	options    Options
 	registry   *identity.Registry
@@ -66,7 +67,7 @@ func NewCluster(t TB, count int, options Options) *Cluster {
 	c.dir = c.makeDir()
 	c.World = c.newWorld()
 	for i := range count {
-		c.Nodes = append(c.Nodes, c.newNode(i+1))
+		c.boot(c.podRange(i + 1)).start()
 	}
 	c.must(c.Sync())
 	if !options.Closed {

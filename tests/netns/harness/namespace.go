@@ -68,8 +68,11 @@ func (n *Namespace) furnish() error {
 	return errors.Join(quiet(), linkUp("lo"))
 }
 
-// quiet keeps devices that are yet to come from speaking IPv6 on their own.
-func quiet() error { return sysctl("ipv6/conf/default/disable_ipv6", "1") }
+// quiet keeps devices that are yet to come from speaking IPv6 on their own, and
+// lets ICMP errors be as many as there are causes.
+func quiet() error {
+	return errors.Join(sysctl("ipv6/conf/default/disable_ipv6", "1"), sysctl("ipv4/icmp_ratelimit", "0"))
+}
 
 // path names one of the namespace's kinds, "net" or "mnt".
 func (n *Namespace) path(kind string) string {

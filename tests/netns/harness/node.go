@@ -41,18 +41,32 @@ type Node struct {
 	cni     *cniSide
 }
 
-func (c *Cluster) newNode(i int) *Node {
+// podRange is what the i-th node, from 1 on, has for its pods.
+func (c *Cluster) podRange(i int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 0}), c.options.PodBits)
+}
+
+// boot starts the next machine: it forwards packets, and that is all.
+func (c *Cluster) boot(pods netip.Prefix) *Node {
 	c.t.Helper()
+	i := len(c.machines) + 1
 	name := fmt.Sprintf("node%d", i)
 	n := &Node{
 		Host:    Host{Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})},
-		PodCIDR: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 0}), c.options.PodBits),
-		Uplink:  name, cluster: c, dir: filepath.Join(c.dir, name),
+		PodCIDR: pods, Uplink: name, cluster: c, dir: filepath.Join(c.dir, name),
 	}
 	c.must(n.makeDirs())
 	n.Namespace = newNamespace(c.t, name)
 	c.must(n.plug(name, n.Addr, c.options.UnderlayMTU))
 	c.must(n.Try(prepareRouter))
+	c.machines = append(c.machines, n)
+	return n
+}
+
+// start makes it a node that knows of no other.
+func (n *Node) start() {
+	n.t.Helper()
+	c := n.cluster
 	var err error
 	n.wg, err = newWireGuard(n.Namespace)
 	c.must(err)
@@ -62,15 +76,18 @@ func (c *Cluster) newNode(i int) *Node {
 	c.must(n.Try(n.setTables))
 	n.SetForwards()
 	n.cni = newCNISide(n)
-	return n
+	c.Nodes = append(c.Nodes, n)
+}
+
+// guardConfig is the same on every node.
+var guardConfig = guard.Config{
+	Pods: []netip.Prefix{ClusterRange}, Covered: []string{overlay.DefaultDevice, cni.HostIfPrefix + "*"},
 }
 
 // setTables writes Signet's nftables tables, as the agent does.
 func (n *Node) setTables() error {
 	return errors.Join(
-		guard.Set(guard.Config{
-			Pods: []netip.Prefix{ClusterRange}, Covered: []string{overlay.DefaultDevice, cni.HostIfPrefix + "*"},
-		}),
+		guard.Set(guardConfig),
 		masquerade.Set(masquerade.Rules{
 			Pods: n.PodCIDR, Cluster: ClusterRange, Overlay: overlay.DefaultDevice, Untracked: datapath.MarkUntracked,
 		}))

@@ -75,3 +75,28 @@ func Frame(dst, src net.HardwareAddr, protocol uint16, packet []byte) []byte {
 	b := append(append([]byte{}, dst...), src...)
 	return append(binary.BigEndian.AppendUint16(b, protocol), packet...)
 }
+
+// LinkLocal builds what a host says to its IPv6 link by itself: a router
+// advertisement and a neighbour solicitation (RFC 4861), and a datagram to all
+// nodes.
+func LinkLocal(from netip.Addr) [][]byte {
+	allNodes := netip.MustParseAddr("ff02::1")
+	solicited := netip.MustParseAddr("ff02::1:ff00:7")
+	return [][]byte{
+		IPv6Packet(from, allNodes, unix.IPPROTO_ICMPV6, append([]byte{134, 0, 0, 0, 64, 0, 7, 8}, make([]byte, 8)...)),
+		IPv6Packet(from, solicited, unix.IPPROTO_ICMPV6, append([]byte{135, 0, 0, 0, 0, 0, 0, 0}, solicited.AsSlice()...)),
+		IPv6Packet(from, allNodes, unix.IPPROTO_UDP, []byte{0, 1, 0, 2, 0, 8, 0, 0}),
+	}
+}
+
+// IPv6Packet builds a packet of the greatest hop limit (RFC 8200), its payload's
+// checksum filled in for ICMPv6.
+func IPv6Packet(from, to netip.Addr, protocol byte, payload []byte) []byte {
+	p := append([]byte{0x60, 0, 0, 0, 0, byte(len(payload)), protocol, 255}, from.AsSlice()...)
+	p = append(append(p, to.AsSlice()...), payload...)
+	if protocol == unix.IPPROTO_ICMPV6 {
+		pseudo := append(append(from.AsSlice(), to.AsSlice()...), 0, 0, 0, byte(len(payload)), 0, 0, 0, protocol)
+		binary.BigEndian.PutUint16(p[42:], Checksum(append(pseudo, payload...)))
+	}
+	return p
+}

@@ -40,6 +40,48 @@ func (h *Host) Dial(to netip.AddrPort, limit time.Duration) (conn net.Conn, err 
 	return conn, err
 }
 
+// EchoTCP answers what it hears at a port of the host's own address, until the
+// test ends.
+func (h *Host) EchoTCP(port uint16) {
+	h.t.Helper()
+	l := h.Listen(port)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(struct{ io.Writer }{conn}, conn) // until the client ends
+				_ = conn.Close()
+			}()
+		}
+	}()
+}
+
+// CallTCP connects to an EchoTCP, says something and hears the same.
+func (h *Host) CallTCP(to netip.AddrPort, said []byte, limit time.Duration) error {
+	conn, err := h.Dial(to, limit)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	if _, err := conn.Write(said); err != nil {
+		return err
+	}
+	heard := make([]byte, len(said))
+	if _, err := io.ReadFull(conn, heard); err != nil {
+		return err
+	}
+	if !bytes.Equal(said, heard) {
+		return errors.New("heard something else than was said")
+	}
+	return nil
+}
+
 // stream is an endless sequence of bytes that a seed determines.
 func stream(seed uint64) io.Reader {
 	var key [32]byte

@@ -119,5 +119,18 @@ func (n *Node) DropPeers() error {
 	return n.configure()
 }
 
+// MistakePeers makes the WireGuard device take every peer for somebody else, at
+// the same place and for the same addresses.
+func (n *Node) MistakePeers() error {
+	for i := range n.Plan.Peers {
+		key, err := wgtypes.GeneratePrivateKey()
+		if err != nil {
+			return err
+		}
+		n.Plan.Peers[i].PublicKey = key.PublicKey()
+	}
+	return n.configure()
+}
+
 // WireGuard is the kind of the node's device.
 func (n *Node) WireGuard() string { return string(n.wg.kind()) }
