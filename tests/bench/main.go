@@ -32,6 +32,7 @@ var benchmarks = []benchmark{
 	{"connections", measureConnections},
 	{"local", measureLocal},
 	{"service", measureService},
+	{"verdict", measureVerdict},
 }
 
 // run is also called outside the laboratory, without root.
