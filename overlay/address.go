@@ -77,6 +77,13 @@ var (
 	ErrBadTag        = errors.New("a tag needs /64 tunnel prefixes, IPv4 addresses and defined flags")
 )
 
+// Range is where the tunnel prefixes of all the cluster's nodes lie, a /32.
+func (c ClusterID) Range() netip.Prefix {
+	a := [16]byte{0: localByte}
+	copy(a[1:4], c[:])
+	return netip.PrefixFrom(netip.AddrFrom16(a), 32)
+}
+
 // Prefix derives a node's tunnel prefix, always a /64, from the cluster and
 // the node's IPv4 pod CIDR. It fails if podCIDR is not IPv4 or has bits set
 // behind its length.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/internal/guard"
-	"github.com/signet-cni/signet/overlay"
 )
 
 // network answers the plugin's side for the rest of the agent (cni.Network).
@@ -43,9 +42,12 @@ func (n network) Check(_ context.Context, ep cni.Endpoint) error {
 	return nil
 }
 
-// setGuard drops what has a pod's address and no way that a program covers.
+// setGuard writes the nftables rules that hold where no program does.
 func (a *agent) setGuard() error {
 	return guard.Set(guard.Config{
-		Pods: []netip.Prefix{a.cfg.clusterCIDR}, Covered: []string{overlay.DefaultDevice, cni.HostIfPrefix + "*"},
+		Pods:    []netip.Prefix{a.cfg.clusterCIDR},
+		Covered: guard.Devices(cni.HostIfPrefix),
+		Ports:   guard.Ports(a.cfg.port),
+		Tunnel:  a.cfg.cluster.Range(),
 	})
 }

@@ -98,8 +98,10 @@ func (s *status) addCounters(st *api.Status) {
 	if err != nil {
 		st.Problems = append(st.Problems, err.Error())
 	}
-	if guarded.Packets > 0 {
-		st.Drops[guard.Reason] = api.Drop{Packets: guarded.Packets, Bytes: guarded.Bytes, Text: guard.Text}
+	for reason, drop := range guarded {
+		if drop.Packets > 0 {
+			st.Drops[reason] = api.Drop(drop)
+		}
 	}
 	loss, err := s.agent.datapath.EventLoss()
 	if err != nil {

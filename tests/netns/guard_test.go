@@ -8,10 +8,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/signet-cni/signet/overlay"
 	"github.com/signet-cni/signet/tests/netns/harness"
 )
 
-// outside is the reason of what the guard drops.
+// outside is the reason of what the guard keeps in.
 const outside = "outside-tunnel"
 
 // TestGuard breaks what keeps pods' packets off the underlay, one thing at a
@@ -71,4 +72,47 @@ func guardsIPv6(t *testing.T, n *harness.Node, pod *harness.Pod) {
 	n.WantDrops("unsupported-protocol", func() { must(t, out.Send(frame, 0)) })
 	n.DetachPod(pod)
 	n.WantDrops(outside, func() { must(t, out.Send(frame, 0)) })
+}
+
+// TestTunnelPort: a pod reaches no node's WireGuard, by no address of it, and so
+// do a node's peers from inside the tunnel.
+func TestTunnelPort(t *testing.T) {
+	harness.Require(t)
+	c := harness.NewCluster(t, 2, harness.Options{})
+	n1, n2 := c.Nodes[0], c.Nodes[1]
+	pod := c.AddPod(n1, harness.Role("pod"))
+	must(t, pod.Ping(n2.Addr, 8, soon)) // the handshake is done
+	other := netip.MustParseAddr("203.0.113.9")
+	n1.AddAddress("lo", other)
+	out := pod.UDP(0)
+	for _, port := range []uint16{overlay.DefaultPort, overlay.DefaultPort + 1} {
+		for _, target := range []struct {
+			addr netip.Addr
+			node *harness.Node
+		}{{n1.Addr, n1}, {other, n1}, {n2.Addr, n2}} {
+			target.node.WantDrops("tunnel-port", func() {
+				_, err := out.WriteToUDPAddrPort(make([]byte, 148), netip.AddrPortFrom(target.addr, port))
+				must(t, err)
+			})
+		}
+	}
+	must(t, pod.Ping(n2.Addr, 8, soon))
+}
+
+// TestTunnelAddress: what claims an address inside the tunnel, or is for one,
+// goes nowhere unless WireGuard has opened it; neither from the underlay nor
+// from a pod.
+func TestTunnelAddress(t *testing.T) {
+	harness.Require(t)
+	c := harness.NewCluster(t, 2, harness.Options{})
+	n1, n2 := c.Nodes[0], c.Nodes[1]
+	pod := c.AddPod(n1, harness.Role("pod"))
+	n1.ForwardIPv6(pod, netip.MustParseAddr("2001:db8::7"))
+	wire, out := c.UnderlayTap(n1), pod.Frames("eth0")
+	inside, outside := n2.Prefix().Addr().Next(), netip.MustParseAddr("2001:db8::1")
+	for _, ends := range [][2]netip.Addr{{inside, n1.Prefix().Addr().Next()}, {inside, outside}, {outside, inside}} {
+		packet := harness.IPv6Packet(ends[0], ends[1], unix.IPPROTO_UDP, []byte{0, 7, 0, 7, 0, 8, 0, 0})
+		n1.WantDrops("tunnel-address", func() { must(t, wire.Send(n1.UnderlayFrameOf(unix.ETH_P_IPV6, packet), 0)) })
+		n1.WantDrops("unsupported-protocol", func() { must(t, out.Send(pod.FrameOf(unix.ETH_P_IPV6, packet), 0)) })
+	}
 }

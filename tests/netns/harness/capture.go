@@ -11,8 +11,6 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/signet-cni/signet/overlay"
 )
 
 // captureBuffer holds what arrives while the reader sleeps, in bytes.
@@ -135,7 +133,7 @@ func ofPods(a netip.Addr) bool { return ClusterRange.Contains(a) || ServiceRange
 func isWireGuard(packet []byte) bool {
 	l4 := int(packet[0]&0xf) * 4
 	return packet[9] == unix.IPPROTO_UDP && len(packet) > l4+4 &&
-		binary.BigEndian.Uint16(packet[l4+2:]) == overlay.DefaultPort
+		slices.Contains(guardConfig.Ports, binary.BigEndian.Uint16(packet[l4+2:]))
 }
 
 func (p *Capture) stop() {

@@ -24,8 +24,10 @@ func (n *Node) dropped() map[string]uint64 {
 	}
 	n.Do(func() error {
 		guarded, err := guard.Dropped()
-		if guarded.Packets > 0 {
-			counts[guard.Reason] = guarded.Packets
+		for reason, drop := range guarded {
+			if drop.Packets > 0 {
+				counts[reason] = drop.Packets
+			}
 		}
 		return err
 	})

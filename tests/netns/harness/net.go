@@ -39,6 +39,12 @@ func linkUp(name string) error {
 	return netlink.LinkSetUp(link)
 }
 
+// AddAddress gives a device of the namespace one more address.
+func (n *Namespace) AddAddress(device string, a netip.Addr) {
+	n.t.Helper()
+	n.Do(func() error { return addAddress(device, a) })
+}
+
 func addAddress(name string, a netip.Addr) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {

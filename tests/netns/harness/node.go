@@ -81,7 +81,8 @@ func (n *Node) start() {
 
 // guardConfig is the same on every node.
 var guardConfig = guard.Config{
-	Pods: []netip.Prefix{ClusterRange}, Covered: []string{overlay.DefaultDevice, cni.HostIfPrefix + "*"},
+	Pods: []netip.Prefix{ClusterRange}, Covered: guard.Devices(cni.HostIfPrefix),
+	Ports: guard.Ports(overlay.DefaultPort), Tunnel: clusterID.Range(),
 }
 
 // setTables writes Signet's nftables tables, as the agent does.

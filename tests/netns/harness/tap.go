@@ -93,6 +93,12 @@ func (c *Cluster) UnderlayTap(n *Node) *Tap {
 // UnderlayFrame is a packet as the router would hand it to the node.
 func (n *Node) UnderlayFrame(packet Packet) []byte {
 	n.t.Helper()
+	return n.UnderlayFrameOf(unix.ETH_P_IP, packet.Bytes())
+}
+
+// UnderlayFrameOf is UnderlayFrame for what is not IPv4.
+func (n *Node) UnderlayFrameOf(protocol uint16, packet []byte) []byte {
+	n.t.Helper()
 	outer, err := net.InterfaceByName(n.Uplink)
 	n.cluster.must(err)
 	var inner *net.Interface
@@ -100,5 +106,5 @@ func (n *Node) UnderlayFrame(packet Packet) []byte {
 		inner, err = net.InterfaceByName("eth0")
 		return err
 	})
-	return Frame(inner.HardwareAddr, outer.HardwareAddr, unix.ETH_P_IP, packet.Bytes())
+	return Frame(inner.HardwareAddr, outer.HardwareAddr, protocol, packet)
 }
