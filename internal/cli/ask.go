@@ -27,6 +27,9 @@ const (
 	answerTime = 20 * time.Second
 )
 
+// errNoAnswer says that a node takes too long.
+var errNoAnswer = fmt.Errorf("no answer within %v: is the node overloaded or down?", answerTime)
+
 // Answer is the JSON document of every command that lists something.
 type Answer[T any] struct {
 	Items []T `json:"items"`
@@ -58,7 +61,17 @@ func (a *app) target(ctx context.Context) (target, error) {
 	if a.local || !elsewhere && isSocket(a.socket) {
 		return target{local: api.NewClient(a.socket)}, nil
 	}
-	cluster, err := a.env.Connect(agents.Config{Kubeconfig: a.kubeconfig, Context: a.context, Namespace: a.namespace})
+	return a.clusterTarget(ctx)
+}
+
+// clusterOnly reaches the cluster and asks nothing yet.
+func (a *app) clusterOnly() (Cluster, error) {
+	return a.env.Connect(agents.Config{Kubeconfig: a.kubeconfig, Context: a.context, Namespace: a.namespace})
+}
+
+// clusterTarget gives the agents of a cluster.
+func (a *app) clusterTarget(ctx context.Context) (target, error) {
+	cluster, err := a.clusterOnly()
 	if err != nil {
 		return target{}, err
 	}
@@ -162,7 +175,7 @@ func askRemote[T any](ctx context.Context, cluster Cluster, agent agents.Agent, 
 	var stdout bytes.Buffer
 	failed := cluster.Exec(ctx, agent, remoteCommand(command), &stdout)
 	if errors.Is(failed, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("no answer within %v: is the node overloaded or down?", answerTime)
+		return nil, errNoAnswer
 	}
 	var exit *agents.ExitError
 	if failed != nil && (!errors.As(failed, &exit) || stdout.Len() == 0) {

@@ -21,6 +21,7 @@ import (
 	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/cli/table"
 	"github.com/signet-cni/signet/internal/kube/agents"
+	"github.com/signet-cni/signet/internal/kube/trial"
 )
 
 // Exit codes.
@@ -42,9 +43,13 @@ type Env struct {
 	Connect func(agents.Config) (Cluster, error)
 }
 
+// completesKubectl is the name under which kubectl calls its plugin's
+// completion.
+const completesKubectl = "kubectl_complete-signet"
+
 // name is how users call the command.
 func (e Env) name() string {
-	if filepath.Base(e.Name) == "kubectl-signet" {
+	if name := filepath.Base(e.Name); name == "kubectl-signet" || name == completesKubectl {
 		return "kubectl signet"
 	}
 	return "signet"
@@ -54,6 +59,16 @@ func (e Env) name() string {
 type Cluster interface {
 	Agents(ctx context.Context) ([]agents.Agent, error)
 	Exec(ctx context.Context, agent agents.Agent, command []string, stdout io.Writer) error
+	// RunAt is Exec with a standard input, RunIn the same in a pod of a trial.
+	RunAt(ctx context.Context, agent agents.Agent, command []string, stdin io.Reader, stdout io.Writer) error
+	RunIn(ctx context.Context, namespace, pod string, command []string, stdin []byte, stdout io.Writer) error
+	Trial(config trial.Config) (*trial.Trial, error)
+	// Names lists the objects at a path: NAME, or NAMESPACE/NAME.
+	Names(ctx context.Context, path string) ([]string, error)
+	// Raw gets what the API server has at a path.
+	Raw(ctx context.Context, path string) ([]byte, error)
+	LogSources(ctx context.Context) ([]agents.LogSource, error)
+	Log(ctx context.Context, source agents.LogSource, w io.Writer) error
 }
 
 // errTold ends a command whose failure the user has been told of.
@@ -64,6 +79,9 @@ type usageError struct{ error }
 
 // Run runs the command line and returns the exit code.
 func Run(ctx context.Context, args []string, env Env) int {
+	if filepath.Base(env.Name) == completesKubectl {
+		args = append([]string{cobra.ShellCompRequestCmd}, args...)
+	}
 	a := &app{env: env}
 	root := a.root() //nolint:contextcheck // cobra hands ctx to the commands
 	root.SetArgs(args)
@@ -107,13 +125,18 @@ func (a *app) root() *cobra.Command {
 
 On a node, as root, signet asks that node's agent. Anywhere else it takes your
 kubeconfig and asks every node's agent through the API server; for that you
-need the rights to list pods and to exec in them, in kube-system.`,
+need the rights to list pods and to exec in them, in kube-system.
+
+Exit codes: 0 all is well; 1 not well, not complete, or it failed; 2 the command
+line makes no sense. What fails is one line on standard error.`,
 		Example: `  signet status                            is every node well?
   signet endpoint list                     which pods are there, with which identity?
   signet identity show 2463510212          what does this number stand for?
   signet flows -f --verdict dropped        what is being dropped, and why?
   signet flows --pod concert/vip           who talks to this pod?
-  signet policy why --from concert/stranger --to concert/vip --port 80`,
+  signet policy why --from concert/stranger --to concert/vip --port 80
+  signet connectivity test                 does everything reach what it should?
+  signet sysdump                           all that a bug report needs`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -127,15 +150,18 @@ need the rights to list pods and to exec in them, in kube-system.`,
 	flags.StringVar(&a.context, "context", "", "context of the kubeconfig")
 	flags.StringVar(&a.namespace, "signet-namespace", agents.DefaultNamespace, "namespace of the agents")
 	flags.StringSliceVar(&a.nodes, "node", nil, "ask only these nodes of the cluster")
-	root.AddCommand(a.statusCommand(), a.endpointCommand(), a.identityCommand(), a.flowsCommand(), a.policyCommand(), a.serviceCommand(), a.versionCommand())
+	root.AddCommand(a.statusCommand(), a.endpointCommand(), a.identityCommand(), a.flowsCommand(), a.policyCommand(), a.serviceCommand(),
+		a.connectivityCommand(), a.sysdumpCommand(), a.nodeFactsCommand(), a.probeCommand(), a.versionCommand())
+	a.completion(root)
 	return root
 }
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Show the version of this command", Args: noArgs,
-		Long: `Show the version of this command. Those of the agents are in "signet status".`,
-		RunE: func(*cobra.Command, []string) error { return a.print("signet " + a.env.Version) },
+		Example: "  signet version",
+		Long:    `Show the version of this command. Those of the agents are in "signet status".`,
+		RunE:    func(*cobra.Command, []string) error { return a.print("signet " + a.env.Version) },
 	}
 }
 
@@ -146,6 +172,13 @@ func group(name, alias, short string, commands ...*cobra.Command) *cobra.Command
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(commands...)
+	var examples []string
+	for _, sub := range commands {
+		if first, _, _ := strings.Cut(sub.Example, "\n"); first != "" && !sub.Hidden {
+			examples = append(examples, first)
+		}
+	}
+	cmd.Example = strings.Join(examples, "\n")
 	return cmd
 }
 
@@ -169,11 +202,17 @@ func (a *app) outputFlag(cmd *cobra.Command, formats ...string) {
 		a.output = *output
 		return nil
 	}
+	complete(cmd, "output", func(context.Context, string) []string { return formats })
 }
 
 func (a *app) print(line string) error {
 	_, err := fmt.Fprintln(a.env.Stdout, line)
 	return err
+}
+
+// progress tells what happens, on standard error.
+func (a *app) progress(text string) {
+	_, _ = fmt.Fprintln(a.env.Stderr, "... "+table.Clean(text)) // nowhere else to tell
 }
 
 // complaint begins every line of complain.

@@ -23,6 +23,7 @@ import (
 	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/cli"
 	"github.com/signet-cni/signet/internal/kube/agents"
+	"github.com/signet-cni/signet/internal/kube/trial"
 	"github.com/signet-cni/signet/internal/unixsocket"
 )
 
@@ -123,6 +124,48 @@ func (c *cluster) serveAt(node, socket string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.nodes[node] = socket
+}
+
+func (c *cluster) RunAt(context.Context, agents.Agent, []string, io.Reader, io.Writer) error {
+	return errors.New("no cluster")
+}
+
+func (c *cluster) RunIn(context.Context, string, string, []string, []byte, io.Writer) error {
+	return errors.New("no cluster")
+}
+
+func (c *cluster) Names(_ context.Context, path string) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.commands = append(c.commands, path)
+	return map[string][]string{
+		"/api/v1/namespaces":                      {"concert", "hall"},
+		"/api/v1/nodes":                           {"worker-2", "worker-1"},
+		"/api/v1/pods":                            {"concert/vip", "concert/backend", "hall/door"},
+		"/api/v1/namespaces/concert/pods":         {"concert/vip", "concert/backend"},
+		"/api/v1/namespaces/concert/services":     {"concert/vip"},
+		"/apis/signet-cni.io/v1alpha1/identities": {"1001"},
+	}[path], nil
+}
+
+func (c *cluster) Raw(_ context.Context, path string) ([]byte, error) {
+	if strings.HasSuffix(path, "/leases/signet-collector") {
+		return nil, errors.New("leases are forbidden")
+	}
+	return fmt.Appendf(nil, `{"kind":"List","path":%q,"env":[{"name":"A","value":"gone"}]}`, path), nil
+}
+
+func (c *cluster) LogSources(context.Context) ([]agents.LogSource, error) {
+	return []agents.LogSource{{Node: "worker-1", Pod: "signet-a", Container: "agent"}, {Node: "elsewhere", Pod: "x", Container: "agent"}}, nil
+}
+
+func (c *cluster) Log(_ context.Context, source agents.LogSource, w io.Writer) error {
+	_, err := fmt.Fprintln(w, "log of", source.Pod)
+	return err
+}
+
+func (c *cluster) Trial(trial.Config) (*trial.Trial, error) {
+	return nil, errors.New("no cluster")
 }
 
 func (c *cluster) Exec(ctx context.Context, agent agents.Agent, command []string, stdout io.Writer) error {

@@ -162,12 +162,3 @@ func TestJSONIsTheSameEverywhere(t *testing.T) {
 		t.Errorf("%d and %d endpoints, want 1 and 3", len(local.Items), len(merged.Items))
 	}
 }
-
-func TestHelpHasExamples(t *testing.T) {
-	for _, command := range []string{"", "status", "endpoint list", "identity list", "identity show", "flows"} {
-		got := run(t, nil, append(strings.Fields(command), "--help")...)
-		if got.code != 0 || !strings.Contains(got.stdout, "Examples:") || strings.Contains(got.stdout, "while-stdin") {
-			t.Errorf("%q: %s", command, got)
-		}
-	}
-}

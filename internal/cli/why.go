@@ -29,7 +29,8 @@ type WhyAnswer struct {
 func (a *app) askWhyCommand() *cobra.Command {
 	var from, to, fromID, toID, port string
 	cmd := &cobra.Command{
-		Use: "ask-why", Hidden: true, Args: noArgs,
+		Use: "ask-why", Hidden: true, Args: noArgs, Short: "Ask this node why",
+		Example: "  signet policy ask-why --local --from 10.244.1.2 --to 10.244.2.3 --port 80/tcp",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t, err := a.target(cmd.Context())
 			if err != nil {

@@ -17,6 +17,8 @@ const (
 type Agent struct {
 	Node string
 	Pod  string // "" if there is none
+	// Image of the container.
+	Image string
 	// Problem says why no command can be run in it, "" if it runs.
 	Problem string
 }

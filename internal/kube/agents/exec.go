@@ -18,18 +18,37 @@ import (
 // maxStderr is how much of a command's errors is kept, in bytes.
 const maxStderr = 4 << 10
 
+// Session is a command in a container of a pod.
+type Session struct {
+	Namespace, Pod, Container string
+	Command                   []string
+	Stdin                     io.Reader
+}
+
 // Exec runs a command in an agent's container and waits for its end, or for
 // ctx's. Its standard input stays open until then and is empty. What it writes
 // goes to stdout as it comes; its errors come back in an ExitError.
 func (c *Cluster) Exec(ctx context.Context, agent Agent, command []string, stdout io.Writer) error {
-	session, err := c.session(agent, command)
+	input, release := io.Pipe()
+	defer func() { _ = release.Close() }() // cannot fail
+	return c.RunAt(ctx, agent, command, input, stdout)
+}
+
+// RunAt is Exec with a standard input.
+func (c *Cluster) RunAt(ctx context.Context, agent Agent, command []string, stdin io.Reader, stdout io.Writer) error {
+	return c.Run(ctx, Session{
+		Namespace: c.namespace, Pod: agent.Pod, Container: container, Command: command, Stdin: stdin,
+	}, stdout)
+}
+
+// Run is Exec in any container.
+func (c *Cluster) Run(ctx context.Context, s Session, stdout io.Writer) error {
+	session, err := c.session(s)
 	if err != nil {
 		return err
 	}
-	input, release := io.Pipe()
-	defer func() { _ = release.Close() }() // cannot fail
 	stderr := &head{limit: maxStderr}
-	err = session.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: input, Stdout: stdout, Stderr: stderr})
+	err = session.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: s.Stdin, Stdout: stdout, Stderr: stderr})
 	var exit utilexec.ExitError
 	switch {
 	case err == nil:
@@ -39,16 +58,16 @@ func (c *Cluster) Exec(ctx context.Context, agent Agent, command []string, stdou
 	case errors.As(err, &exit):
 		return &ExitError{Code: exit.ExitStatus(), Stderr: strings.TrimSpace(stderr.String())}
 	default:
-		return c.explain(err, "run a command in pod "+c.namespace+"/"+agent.Pod)
+		return c.explain(err, "run a command in pod "+s.Namespace+"/"+s.Pod)
 	}
 }
 
 // session prepares a command over a WebSocket, or over SPDY where the API
 // server or a proxy before it is too old for that.
-func (c *Cluster) session(agent Agent, command []string) (remotecommand.Executor, error) {
-	url := c.core.RESTClient().Post().Resource("pods").Namespace(c.namespace).Name(agent.Pod).
+func (c *Cluster) session(s Session) (remotecommand.Executor, error) {
+	url := c.core.RESTClient().Post().Resource("pods").Namespace(s.Namespace).Name(s.Pod).
 		SubResource("exec").VersionedParams(&corev1.PodExecOptions{
-		Container: container, Command: command, Stdin: true, Stdout: true, Stderr: true,
+		Container: s.Container, Command: s.Command, Stdin: true, Stdout: true, Stderr: true,
 	}, scheme.ParameterCodec).URL()
 	spdy, err := remotecommand.NewSPDYExecutor(c.rest, "POST", url)
 	if err != nil {

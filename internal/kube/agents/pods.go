@@ -24,7 +24,7 @@ func byNode(pods []corev1.Pod) map[string]Agent {
 	}
 	found := make(map[string]Agent, len(best))
 	for node, pod := range best {
-		found[node] = Agent{Node: node, Pod: pod.Name, Problem: problem(pod)}
+		found[node] = Agent{Node: node, Pod: pod.Name, Image: image(pod), Problem: problem(pod)}
 	}
 	return found
 }
@@ -35,6 +35,11 @@ func sorted(found map[string]Agent) []Agent {
 
 func hasAgent(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == container })
+}
+
+func image(pod *corev1.Pod) string {
+	at := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == container })
+	return pod.Spec.Containers[at].Image
 }
 
 func better(pod, other *corev1.Pod) bool {

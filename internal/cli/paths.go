@@ -1,0 +1,265 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/signet-cni/signet/internal/kube/trial"
+	"github.com/signet-cni/signet/internal/probe"
+)
+
+// The columns of the test's table.
+const (
+	checkPod       = "pod"
+	checkService   = "service"
+	checkDNS       = "dns"
+	checkNode      = "node"
+	checkFromNode  = "from-node"
+	checkPolicy    = "policy"
+	checkEncrypted = "encrypted"
+	checkWorld     = "world"
+)
+
+const (
+	// answerWait is for answers that should come: nodes may be slow.
+	answerWait = 10 * time.Second
+	// silenceWait is how long nothing may come for it to count as silence. It
+	// includes the first repetition of a SYN.
+	silenceWait = 3 * time.Second
+	// policyWait is how long policies may take to be in force everywhere.
+	policyWait = 30 * time.Second
+	// askTime bounds all questions of one pod.
+	askTime = 2 * time.Minute
+)
+
+// PathResult is what one check found between two nodes.
+type PathResult struct {
+	From   string `json:"from"` // node
+	To     string `json:"to"`   // node, or what --world names
+	Check  string `json:"check"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"` // what was tried, and what came of it
+	// Unknown: it could not be tried.
+	Unknown bool `json:"unknown,omitempty"`
+}
+
+// path is one thing to try, and what has to come of it.
+type path struct {
+	check    string
+	from, to int       // numbers of nodes; to is -1 for the world
+	pod      trial.Pod // that asks
+	question probe.Question
+	want     string     // outcome
+	server   string     // name that the answer has to give, "": any
+	client   netip.Addr // whom the server has to see; invalid: anyone
+	addr     netip.Addr // that a name has to stand for
+	about    string
+}
+
+// mark makes the text by which the test's own bytes are known.
+func (r *connectivityRun) mark() error {
+	random := make([]byte, 8)
+	if _, err := rand.Read(random); err != nil {
+		return err
+	}
+	r.marker = "signet-probe-" + hex.EncodeToString(random) + "-"
+	return nil
+}
+
+// pairText is what follows the marker in what goes from one node to another.
+func pairText(from, to int) string { return fmt.Sprintf("%d:%d", from, to) }
+
+// both gives a path over TCP and the same over UDP.
+func (r *connectivityRun) both(p path, at netip.AddrPort) []path {
+	var list []path
+	for _, kind := range []string{probe.TCP, probe.UDP} {
+		p.question = probe.Question{
+			Kind: kind, At: at.String(), Say: r.marker + pairText(p.from, p.to) + " end", Wait: answerWait,
+		}
+		if p.want == probe.Silence {
+			p.question.Wait = silenceWait
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// pairs calls each for every node and every node.
+func (r *connectivityRun) pairs(each func(from, to int)) {
+	for from := range r.agents {
+		for to := range r.agents {
+			each(from, to)
+		}
+	}
+}
+
+// openPaths are those that no policy isolates.
+func (r *connectivityRun) openPaths() (list []path) {
+	r.pairs(func(from, to int) {
+		client, server, host := r.clients[from], r.servers[to], r.hosts[to]
+		p := path{from: from, to: to, pod: client, want: probe.Answer, check: checkPod, server: server.Name, client: client.Addr, about: "pod to pod"}
+		for _, port := range []uint16{trial.Port, trial.PortNoIngress, trial.PortNoEgress} {
+			list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, port))...)
+		}
+		service := r.trial.Services[server.Name]
+		p.check, p.about = checkService, "pod to Service"
+		list = append(list, r.both(p, netip.AddrPortFrom(service, trial.ServicePort))...)
+		p.check, p.about, p.server, p.client = checkNode, "pod to node", host.Name, netip.Addr{}
+		list = append(list, r.both(p, netip.AddrPortFrom(host.HostAddr, r.flags.hostPort))...)
+		p.check, p.about, p.server, p.pod = checkFromNode, "node to pod", server.Name, r.hosts[from]
+		list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, trial.Port))...)
+		list = append(list, path{
+			check: checkDNS, from: from, to: to, pod: client, want: probe.Answer, addr: service, about: "name of a Service",
+			question: probe.Question{Kind: probe.DNS, At: server.Name + "." + r.trial.Namespace + ".svc", Wait: answerWait},
+		})
+	})
+	for from := range r.agents {
+		if r.flags.world != "" {
+			list = append(list, path{
+				check: checkWorld, from: from, to: -1, pod: r.clients[from], want: probe.Answer, about: "pod to the world",
+				question: probe.Question{Kind: probe.Connect, At: r.flags.world, Wait: answerWait},
+			})
+		}
+	}
+	return list
+}
+
+// policyPaths are those that the trial's policies decide.
+func (r *connectivityRun) policyPaths() (list []path) {
+	r.pairs(func(from, to int) {
+		server := r.servers[to]
+		p := path{check: checkPolicy, from: from, to: to, pod: r.clients[from], want: probe.Answer, server: server.Name, about: "admitted by both policies"}
+		list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, trial.Port))...)
+		p.want, p.about = probe.Silence, "not admitted by the servers' policy"
+		list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, trial.PortNoIngress))...)
+		p.about = "not admitted by the clients' policy"
+		list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, trial.PortNoEgress))...)
+		p.pod, p.about = r.hosts[from], "from a node that no rule admits"
+		if from == to {
+			p.want, p.about = probe.Answer, "from the pod's own node"
+		}
+		list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, trial.Port))...)
+	})
+	return list
+}
+
+// ask tries paths and keeps the results.
+func (r *connectivityRun) ask(ctx context.Context, paths []path) {
+	r.results = append(r.results, r.outcomes(ctx, paths)...)
+}
+
+// askUntilRight tries again what is not right while policies may not be in
+// force everywhere.
+func (r *connectivityRun) askUntilRight(ctx context.Context, paths []path) {
+	deadline := time.Now().Add(policyWait)
+	for {
+		results := r.outcomes(ctx, paths)
+		wrong := slices.ContainsFunc(results, func(p PathResult) bool { return !p.OK })
+		if !wrong || time.Now().After(deadline) || !sleep(ctx, time.Second) {
+			r.results = append(r.results, results...)
+			return
+		}
+	}
+}
+
+// outcomes tries paths, from all pods at the same time.
+func (r *connectivityRun) outcomes(ctx context.Context, paths []path) []PathResult {
+	results := make([]PathResult, len(paths))
+	byPod := map[string][]int{}
+	for n, p := range paths {
+		byPod[p.pod.Name] = append(byPod[p.pod.Name], n)
+		results[n] = r.result(p, probe.Outcome{}, errors.New("was not tried"))
+	}
+	var asking sync.WaitGroup
+	slots := make(chan struct{}, sessions)
+	for name, numbers := range byPod {
+		asking.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			r.askFrom(ctx, name, numbers, paths, results)
+		})
+	}
+	asking.Wait()
+	return results
+}
+
+// askFrom tries the paths with these numbers, all from one pod.
+func (r *connectivityRun) askFrom(ctx context.Context, pod string, numbers []int, paths []path, results []PathResult) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	var questions []probe.Question
+	for _, n := range numbers {
+		q := paths[n].question
+		q.ID = strconv.Itoa(n)
+		questions = append(questions, q)
+	}
+	stdin, err := json.Marshal(questions)
+	var out bytes.Buffer
+	if err == nil {
+		err = r.target.cluster.RunIn(ctx, r.trial.Namespace, pod, []string{binaryPath, "probe", "ask"}, stdin, &out)
+	}
+	if err != nil {
+		for _, n := range numbers {
+			results[n] = r.result(paths[n], probe.Outcome{}, err)
+		}
+	}
+	lines := json.NewDecoder(&out)
+	for {
+		var o probe.Outcome
+		if err := lines.Decode(&o); errors.Is(err, io.EOF) || err != nil {
+			return
+		}
+		if n, err := strconv.Atoi(o.ID); err == nil && slices.Contains(numbers, n) {
+			results[n] = r.result(paths[n], o, nil)
+		}
+	}
+}
+
+// result judges an outcome; err is why there is none.
+func (r *connectivityRun) result(p path, o probe.Outcome, err error) PathResult {
+	result := PathResult{From: r.agents[p.from].Node, To: r.flags.world, Check: p.check}
+	if p.to >= 0 {
+		result.To = r.agents[p.to].Node
+	}
+	what := fmt.Sprintf("%s, %s %s", p.about, p.question.Kind, p.question.At)
+	if err != nil {
+		result.Unknown, result.Detail = true, what+": "+remoteError(err).Error()
+		return result
+	}
+	wrong := p.judge(o)
+	result.OK, result.Detail = wrong == "", what+": "+o.Got
+	if wrong != "" {
+		result.Detail = what + ": " + wrong
+	}
+	return result
+}
+
+// judge says what is wrong with an outcome, "" if nothing.
+func (p path) judge(o probe.Outcome) string {
+	switch {
+	case o.Got != p.want && o.Detail != "":
+		return fmt.Sprintf("want %s, got %s (%s)", p.want, o.Got, o.Detail)
+	case o.Got != p.want:
+		return fmt.Sprintf("want %s, got %s", p.want, o.Got)
+	case o.Got != probe.Answer:
+		return ""
+	case p.server != "" && o.Server != p.server:
+		return fmt.Sprintf("%s answered, want %s", o.Server, p.server)
+	case p.client.IsValid() && o.Client != p.client:
+		return fmt.Sprintf("the server saw %s, want the client's own address %s", o.Client, p.client)
+	case p.addr.IsValid() && !slices.Contains(o.Addrs, p.addr):
+		return fmt.Sprintf("it stands for %v, want %s", o.Addrs, p.addr)
+	}
+	return ""
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/signet-cni/signet/internal/kube/agents"
+	"github.com/signet-cni/signet/internal/probe"
+)
+
+func TestJudgePaths(t *testing.T) {
+	own, other := netip.MustParseAddr("10.244.1.2"), netip.MustParseAddr("172.18.0.3")
+	pod := path{want: probe.Answer, server: "server-1", client: own}
+	for name, test := range map[string]struct {
+		path    path
+		outcome probe.Outcome
+		wrong   string
+	}{
+		"right":              {pod, probe.Outcome{Got: probe.Answer, Server: "server-1", Client: own}, ""},
+		"another server":     {pod, probe.Outcome{Got: probe.Answer, Server: "server-0", Client: own}, "server-0 answered"},
+		"another address":    {pod, probe.Outcome{Got: probe.Answer, Server: "server-1", Client: other}, "the client's own address"},
+		"silence":            {pod, probe.Outcome{Got: probe.Silence}, "want answer, got silence"},
+		"why":                {pod, probe.Outcome{Got: probe.Failed, Detail: "no route"}, "no route"},
+		"denied":             {path{want: probe.Silence}, probe.Outcome{Got: probe.Silence}, ""},
+		"denied, but passes": {path{want: probe.Silence}, probe.Outcome{Got: probe.Answer}, "want silence, got answer"},
+		"denied, but loud":   {path{want: probe.Silence}, probe.Outcome{Got: probe.Refused}, "want silence, got refused"},
+		"name":               {path{want: probe.Answer, addr: own}, probe.Outcome{Got: probe.Answer, Addrs: []netip.Addr{own}}, ""},
+		"another's name":     {path{want: probe.Answer, addr: own}, probe.Outcome{Got: probe.Answer, Addrs: []netip.Addr{other}}, "want 10.244.1.2"},
+	} {
+		got := test.path.judge(test.outcome)
+		if (got == "") != (test.wrong == "") || !strings.Contains(got, test.wrong) {
+			t.Errorf("%s: %q, want %q", name, got, test.wrong)
+		}
+	}
+}
+
+func TestSealedPairs(t *testing.T) {
+	seen := func(tunnel, clear, sealed uint64) []probe.Seen {
+		return []probe.Seen{
+			{Device: "eth0", Sealed: sealed, Marks: map[string]uint64{"0:1": clear}},
+			{Device: "signet0", Marks: map[string]uint64{"0:1": tunnel}},
+		}
+	}
+	for name, test := range map[string]struct {
+		sender, receiver []probe.Seen
+		wrong            string
+	}{
+		"sealed":                   {seen(5, 0, 9), seen(5, 0, 9), ""},
+		"in clear at the receiver": {seen(5, 0, 9), seen(5, 1, 9), "in CLEAR on device eth0"},
+		"in clear at the sender":   {seen(5, 2, 9), seen(5, 0, 9), "in CLEAR on device eth0"},
+		"not in the tunnel":        {seen(5, 0, 9), seen(0, 0, 9), "nothing of it was seen in the tunnel"},
+		"no WireGuard":             {seen(5, 0, 9), seen(5, 0, 0), "no WireGuard datagram"},
+		"nothing seen at all":      {nil, nil, "nothing of it was seen"},
+	} {
+		if got := sealedPair("0:1", "signet0", test.sender, test.receiver); (got == "") != (test.wrong == "") || !strings.Contains(got, test.wrong) {
+			t.Errorf("%s: %q, want %q", name, got, test.wrong)
+		}
+	}
+}
+
+// A path that was not tried is neither right nor wrong, and fails the test.
+func TestUntriedPaths(t *testing.T) {
+	r := &connectivityRun{agents: []agents.Agent{{Node: "worker-1"}}}
+	got := r.result(path{check: checkPod, about: "pod to pod"}, probe.Outcome{}, errors.New("no session"))
+	if got.OK || !got.Unknown || !strings.Contains(got.Detail, "no session") {
+		t.Errorf("%+v", got)
+	}
+	if cell := (cellState{tried: 2, unknown: 1}).cell(); cell.Text != "?" {
+		t.Errorf("cell %+v", cell)
+	}
+	if cell := (cellState{tried: 2, unknown: 1, wrong: 1}).cell(); cell.Text != "FAIL" {
+		t.Errorf("cell %+v", cell)
+	}
+}
