@@ -19,6 +19,9 @@ const callTime = 10 * time.Second
 // ErrAbsent says that nobody answers on the agent's socket.
 var ErrAbsent = errors.New("the signet agent does not answer")
 
+// ErrSlow says that the agent took a request and did not answer it in time.
+var ErrSlow = fmt.Errorf("the signet agent has not answered within %v: is it stopped, or the node overloaded? see its log", callTime)
+
 // Client asks the agent of this node. It is safe for concurrent use.
 type Client struct {
 	socket string
@@ -97,17 +100,19 @@ func ReadRecords(r io.Reader, each func(Record) error) error {
 }
 
 func ask[T any](ctx context.Context, c *Client, path string) (answer T, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	ctx, cancel := context.WithTimeoutCause(ctx, callTime, ErrSlow)
 	defer cancel()
 	body, err := c.open(ctx, path)
-	if err != nil {
-		return answer, err
+	if err == nil {
+		defer func() { _ = body.Close() }() // it has been read
+		if err = json.NewDecoder(body).Decode(&answer); err != nil {
+			err = fmt.Errorf("understand the signet agent: %w", err)
+		}
 	}
-	defer func() { _ = body.Close() }() // it has been read
-	if err := json.NewDecoder(body).Decode(&answer); err != nil {
-		return answer, fmt.Errorf("understand the signet agent: %w", err)
+	if err != nil && errors.Is(context.Cause(ctx), ErrSlow) {
+		return answer, ErrSlow
 	}
-	return answer, nil
+	return answer, err
 }
 
 // open makes a request. The caller closes what it returns.

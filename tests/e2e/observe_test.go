@@ -164,6 +164,8 @@ func TestAuditMode(t *testing.T) {
 	}
 	out, _, _ := signet(t, "flows", "--last", "-1", "--namespace", in, "--verdict", "audit")
 	wants(t, "flows", out, "policy-ingress: isolated by "+in+"/")
+	status, _, _ := signet(t, "status")
+	wants(t, "status", status, "audit mode: what policies deny is admitted in namespace "+in, "signet flows --verdict audit")
 	if r := try("signet-cni.io/audit=false"); r.Got == lab.Answer {
 		t.Errorf("enforced again: %v", r)
 	}
