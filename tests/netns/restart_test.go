@@ -3,6 +3,7 @@ package netns_test
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"testing"
@@ -48,9 +49,9 @@ func (s numbered) run(stop <-chan struct{}, sent, got *int) {
 	}
 }
 
-// TestAgentRestart replaces the programs again and again under TCP in bulk and
-// a stream of datagrams, between nodes and within one: nothing is lost, and
-// policy is in force all the time.
+// TestAgentRestart kills and replaces the agents again and again under 100
+// connections and a stream of numbered datagrams: nothing is lost, and policy
+// is in force all the time.
 func TestAgentRestart(t *testing.T) {
 	harness.Require(t)
 	for _, clsact := range []bool{false, true} {
@@ -59,26 +60,68 @@ func TestAgentRestart(t *testing.T) {
 			a := c.AddPod(c.Nodes[0], harness.Role("a"))
 			b := c.AddPod(c.Nodes[1], harness.Role("b"))
 			stranger := c.AddPod(c.Nodes[1], harness.Role("stranger"))
+			b.EchoTCP(8080)
 			c.SetPolicies(ingress("b", policy.Rule{Peers: peers("a")}))
-			restarts(t, c, a, b)
+			survives(t, c, a, b, "agents killed", killAgents)
+			survives(t, c, a, b, "agents replaced", replaceAgents)
+			survives(t, c, a, b, "agents of another layout", upgradeAgents)
 			probe{"stranger to b", &stranger.Host, &b.Host, 80, "policy-ingress", c.Nodes[1]}.check(t)
 			probe{"a to b", &a.Host, &b.Host, 80, "", nil}.check(t)
 		})
 	}
 }
 
-func restarts(t *testing.T, c *harness.Cluster, a, b *harness.Pod) {
+// survives does something to the agents under traffic, and counts what is lost.
+func survives(t *testing.T, c *harness.Cluster, a, b *harness.Pod, name string, event func(*testing.T, *harness.Cluster)) {
 	t.Helper()
-	stream := numbered{in: b.UDP(9), out: a.UDP(0), to: netip.AddrPortFrom(b.Addr, 9)}
+	const connections = 100
+	crowd := harness.Gather(t, &a.Host, netip.AddrPortFrom(b.Addr, 8080), connections, scaled(20*time.Millisecond))
+	in, out := b.UDP(9), a.UDP(0)
+	defer in.Close()
+	stream := numbered{in: in, out: out, to: netip.AddrPortFrom(b.Addr, 9)}
 	var sent, got int
-	stop, streamed, poured := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	stop, streamed := make(chan struct{}), make(chan struct{})
 	go func() { stream.run(stop, &sent, &got); close(streamed) }()
-	go func() { poured <- harness.Pour(&a.Host, &b.Host, 8080, scaled(time.Millisecond), stop) }()
-	rounds := 3
-	if testing.Short() {
-		rounds = 1
+	event(t, c)
+	time.Sleep(scaled(20 * time.Millisecond)) // whoever waited to ask does
+	close(stop)
+	<-streamed
+	answers, again, err := crowd.Disperse()
+	t.Logf("%s, %s WireGuard: %d of %d datagrams lost; %d connections, %d answers, %d segments sent again",
+		name, c.Nodes[0].WireGuard(), sent-got, sent, connections, answers, again)
+	if got != sent || sent == 0 {
+		t.Errorf("%s: %d of %d datagrams arrived; %s", name, got, sent, c.Drops())
 	}
-	for range rounds {
+	if err != nil || answers < connections {
+		t.Errorf("%s: %d answers on %d connections: %v; %s", name, answers, connections, err, c.Drops())
+	}
+}
+
+// rounds is how often each agent goes.
+func rounds() int {
+	if testing.Short() {
+		return 1
+	}
+	return 5
+}
+
+// killAgents kills starting agents at any point of what they do.
+func killAgents(_ *testing.T, c *harness.Cluster) {
+	for _, n := range c.Nodes {
+		n.CloseDatapath()
+	}
+	for range rounds() {
+		for _, n := range c.Nodes {
+			n.KillAgent(rand.N(scaled(200 * time.Millisecond)))
+		}
+	}
+	for _, n := range c.Nodes {
+		n.OpenDatapath()
+	}
+}
+
+func replaceAgents(t *testing.T, c *harness.Cluster) {
+	for range rounds() {
 		for _, n := range c.Nodes {
 			revision := n.Datapath.Revision()
 			n.CloseDatapath()
@@ -89,11 +132,12 @@ func restarts(t *testing.T, c *harness.Cluster, a, b *harness.Pod) {
 			}
 		}
 	}
-	close(stop)
-	must(t, <-poured)
-	<-streamed
-	if got != sent || sent == 0 {
-		t.Errorf("%d of %d datagrams arrived; %s", got, sent, c.Drops())
+}
+
+func upgradeAgents(t *testing.T, c *harness.Cluster) {
+	for _, n := range c.Nodes {
+		n.CloseDatapath()
+		must(t, n.UpgradeDatapath())
 	}
 }
 

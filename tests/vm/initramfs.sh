@@ -11,11 +11,15 @@ modules=(
 	nf_tables nft_chain_nat nft_masq nft_nat nft_ct # masquerading, and what a proxy does
 	nft_compat xt_MASQUERADE xt_mark xt_conntrack   # iptables
 )
+older=(nft_objref) # is part of nf_tables from Linux 6.2 on
 release=$(ls "$kernel/lib/modules")
 root=$(mktemp -d)
 chmod 755 "$root"
 trap 'rm -rf "$root"' EXIT
 
+for module in "${older[@]}"; do
+	if modprobe -d "$kernel" -S "$release" --show-depends "$module" &>/dev/null; then modules+=("$module"); fi
+done
 modprobe -d "$kernel" -S "$release" --show-depends -a "${modules[@]}" | sed -n 's/^insmod \(\S*\).*/\1/p' | sort -u |
 	while read -r file; do
 		to=$root${file#"$kernel"}

@@ -1,8 +1,13 @@
 package harness
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/signet-cni/signet/enforce/datapath"
 )
@@ -12,21 +17,29 @@ import (
 func (n *Node) OpenDatapath() {
 	n.t.Helper()
 	n.Do(func() error {
-		dp, err := datapath.Open(datapath.Config{
-			PinPath: n.pinPath(), Prefix: n.Plan.Prefix,
-			OverlayIfIndex: n.wg.index, ForceClsact: n.cluster.options.ForceClsact,
-		})
+		dp, err := datapath.Open(n.datapathConfig())
 		if err != nil {
 			return err
 		}
 		n.Datapath = dp
 		n.t.Cleanup(func() { _ = dp.Close() }) // twice, perhaps
-		err = dp.AttachOverlay(n.wg.index)
-		for _, ep := range dp.Endpoints() {
-			err = errors.Join(err, dp.AttachPod(ep.IfIndex))
-		}
-		return err
+		return attachAll(dp, n.wg.index)
 	})
+}
+
+func (n *Node) datapathConfig() datapath.Config {
+	return datapath.Config{
+		PinPath: n.pinPath(), Prefix: n.Plan.Prefix,
+		OverlayIfIndex: n.wg.index, ForceClsact: n.cluster.options.ForceClsact,
+	}
+}
+
+func attachAll(dp *datapath.Datapath, overlay int) error {
+	err := dp.AttachOverlay(overlay)
+	for _, ep := range dp.Endpoints() {
+		err = errors.Join(err, dp.AttachPod(ep.IfIndex))
+	}
+	return err
 }
 
 func (n *Node) pinPath() string { return filepath.Join(n.bpfDir(), "signet") }
@@ -35,4 +48,73 @@ func (n *Node) pinPath() string { return filepath.Join(n.bpfDir(), "signet") }
 func (n *Node) CloseDatapath() {
 	n.t.Helper()
 	n.cluster.must(n.Datapath.Close())
+}
+
+// KillAgent starts a process that does what a starting agent does to the kernel,
+// again and again, and kills it with SIGKILL after a time. The datapath must be
+// closed.
+func (n *Node) KillAgent(after time.Duration) {
+	n.t.Helper()
+	config, err := json.Marshal(n.datapathConfig())
+	n.cluster.must(err)
+	cmd := itself(roleAgent)
+	cmd.Env = append(cmd.Env, envAgent+"="+string(config))
+	n.cluster.must(n.onHolder(cmd.Start))
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		n.t.Fatalf("the agent of %s ended by itself: %v", n.name, err)
+	case <-time.After(after):
+		n.cluster.must(cmd.Process.Kill())
+		<-ended
+	}
+}
+
+// serveAgent opens, attaches and closes until it is killed.
+func serveAgent(ctx context.Context) error {
+	var config datapath.Config
+	if err := json.Unmarshal([]byte(os.Getenv(envAgent)), &config); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		dp, err := datapath.Open(config)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(attachAll(dp, config.OverlayIfIndex), dp.Close()); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// UpgradeDatapath starts an agent of a version whose maps have another layout,
+// after CloseDatapath: it fills maps of its own before its programs replace
+// those of the other.
+func (n *Node) UpgradeDatapath() error {
+	n.t.Helper()
+	c, before := n.cluster, n.Datapath.Endpoints()
+	found, err := filepath.Glob(filepath.Join(n.pinPath(), "maps-*"))
+	if err != nil || len(found) != 1 {
+		return fmt.Errorf("want one directory of maps: %v, %w", found, err)
+	}
+	if err := os.Rename(found[0], filepath.Join(n.pinPath(), "maps-older")); err != nil {
+		return err
+	}
+	n.Do(func() (err error) {
+		n.Datapath, err = datapath.Open(n.datapathConfig())
+		return err
+	})
+	dp := n.Datapath
+	n.t.Cleanup(func() { _ = dp.Close() })
+	_, err = dp.SetLocations(n.locations())
+	c.must(err)
+	_, err = dp.SetServices(c.services)
+	c.must(err)
+	for _, ep := range before {
+		c.must(dp.SetEndpoint(ep))
+	}
+	c.must(c.applyPolicies())
+	return n.Try(func() error { return errors.Join(attachAll(dp, n.wg.index), dp.DropOtherLayouts()) })
 }

@@ -18,12 +18,14 @@ import (
 )
 
 // role, in the environment, says what this binary is to be: nothing (enter the
-// laboratory), the laboratory, a node's signet-wg or the CNI plugin.
+// laboratory), the laboratory, a node's signet-wg, its agent or the CNI plugin.
 const (
 	envRole     = "SIGNET_NETNS_ROLE"
 	roleInside  = "inside"
 	roleServer  = "signet-wg"
 	rolePlugin  = "signet-cni"
+	roleAgent   = "signet-agent"
+	envAgent    = "SIGNET_NETNS_AGENT"
 	serverMTU   = 1420
 	exitTrouble = 1
 )
@@ -40,6 +42,9 @@ func Main(body func() int) int {
 		return serveWireGuard()
 	case rolePlugin:
 		return plugin.Run()
+	case roleAgent:
+		fmt.Fprintln(os.Stderr, "agent:", serveAgent(context.Background()))
+		return exitTrouble
 	case roleInside:
 		if err := prepare(); err != nil {
 			fmt.Fprintln(os.Stderr, "prepare the laboratory:", err)
