@@ -48,6 +48,8 @@ static __noinline int open_forwarded(struct __sk_buff *skb, struct context *c)
 {
 	if (!c->revision)
 		return REASON_NOT_READY;
+	if (c->v6 && !tunnel_number(&c->dst, c->prefix))
+		return REASON_NO_PEER;
 	if (flow_open(c, FLOW_OPENED))
 		return REASON_TRANSLATION_FAILED;
 	return send_event(skb, c, VERDICT_FORWARDED, REASON_NONE);

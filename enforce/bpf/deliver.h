@@ -12,7 +12,7 @@ static __always_inline struct endpoint *endpoint_at(const struct addr *a)
 	return bpf_map_lookup_elem(&endpoints, a);
 }
 
-/* Hands an IPv4 packet with an Ethernet header to a pod of this node. A
+/* Hands a packet with an Ethernet header to a pod of this node. A
  * shaped pod's packet passes its interface's queue, and so to_pod, which
  * gives answers their service address. */
 static __noinline int deliver_to_pod(struct __sk_buff *skb, struct context *c, struct endpoint *ep)
@@ -62,7 +62,7 @@ static __noinline int deliver_to_tunnel(struct __sk_buff *skb, struct context *c
  * none; the addresses follow in deliver_to_pod. */
 static __always_inline int add_ethernet(struct __sk_buff *skb, struct context *c)
 {
-	__be16 type = bpf_htons(ETH_P_IP);
+	__be16 type = bpf_htons(c->v6 ? ETH_P_IPV6 : ETH_P_IP);
 
 	if (overlay_l2_len)
 		return REASON_NONE;

@@ -18,6 +18,7 @@ static __always_inline __u64 idle_limit(__u8 protocol, __u8 flags)
 	case IPPROTO_UDP:
 		return IDLE_UDP * NS_PER_SECOND;
 	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
 		return IDLE_ICMP * NS_PER_SECOND;
 	}
 	return IDLE_OTHER * NS_PER_SECOND;
@@ -83,16 +84,14 @@ static __always_inline bool counts_here(struct context *c, __u8 path)
 
 static __always_inline void flow_count(struct context *c, struct flow *flow, bool reply)
 {
-	__u64 bytes = c->payload_len + IPV4_HEADER_LEN;
-
 	if (!counts_here(c, flow->path))
 		return;
 	if (reply) {
 		__sync_fetch_and_add(&flow->packets[1], c->segments);
-		__sync_fetch_and_add(&flow->bytes[1], bytes);
+		__sync_fetch_and_add(&flow->bytes[1], c->length);
 	} else {
 		__sync_fetch_and_add(&flow->packets[0], c->segments);
-		__sync_fetch_and_add(&flow->bytes[0], bytes);
+		__sync_fetch_and_add(&flow->bytes[0], c->length);
 	}
 }
 
@@ -154,7 +153,7 @@ static __always_inline void first_counters(struct context *c, struct flow *flow)
 
 	flow->opened = flow->seen;
 	flow->packets[0] = counts ? c->segments : 0;
-	flow->bytes[0] = counts ? c->payload_len + IPV4_HEADER_LEN : 0;
+	flow->bytes[0] = counts ? c->length : 0;
 	flow->packets[1] = 0;
 	flow->bytes[1] = 0;
 }

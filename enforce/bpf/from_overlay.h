@@ -10,9 +10,9 @@
 /* Has the sending node published that its pods have the identity? If not, the
  * packet is counted, and dropped where that is wanted. Only packets that no
  * flow speaks for are asked. */
-static __noinline int check_attested(struct __sk_buff *skb, struct context *c)
+static __noinline int check_attested(struct __sk_buff *skb, struct context *c, __be64 node)
 {
-	struct attested_key key = { .prefix = c->prefix, .identity = c->src_identity };
+	struct attested_key key = { .prefix = node, .identity = c->src_identity };
 	struct drop_count *count;
 	struct settings *settings;
 	__u32 zero = 0;
@@ -40,7 +40,7 @@ static __noinline int check_tagged_source(struct __sk_buff *skb, struct context 
 	if (!l || l->prefix != c->prefix)
 		return REASON_TUNNEL_SOURCE;
 	if (l->kind == LOCATION_REMOTE_PODS)
-		return c->src_identity > IDENTITY_MAX_RESERVED ? check_attested(skb, c)
+		return c->src_identity > IDENTITY_MAX_RESERVED ? check_attested(skb, c, l->node)
 							       : REASON_TUNNEL_IDENTITY;
 	if (l->kind != LOCATION_REMOTE_HOST)
 		return REASON_TUNNEL_SOURCE;
@@ -133,7 +133,7 @@ static __always_inline int deliver_to_host(struct context *c)
 SEC("tc")
 int from_overlay(struct __sk_buff *skb)
 {
-	struct context *c = context_new(HOOK_FROM_OVERLAY);
+	struct context *c = context_new(skb, HOOK_FROM_OVERLAY);
 	struct endpoint *ep;
 	int reason;
 

@@ -112,7 +112,7 @@ static __always_inline int send_from_pod(struct __sk_buff *skb, struct context *
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
-	struct context *c = context_new(HOOK_FROM_POD);
+	struct context *c = context_new(skb, HOOK_FROM_POD);
 	struct endpoint *ep;
 	int reason;
 
@@ -120,9 +120,7 @@ int from_pod(struct __sk_buff *skb)
 		return ACTION_DROP;
 	c->l3 = ETHERNET_LEN;
 	/* The kernel has taken a VLAN tag off the frame, and would put it back. */
-	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present)
-		return drop(skb, c, REASON_UNSUPPORTED_PROTOCOL);
-	reason = parse_ipv4(skb, c);
+	reason = skb->vlan_present ? REASON_UNSUPPORTED_PROTOCOL : parse(skb, c);
 	if (reason)
 		return drop(skb, c, reason);
 	ep = endpoint_at(&c->src);

@@ -13,19 +13,27 @@ static __always_inline bool to_itself(struct context *c)
 	return addr_equal(&c->src, &c->dst);
 }
 
-/* What a pod sends to its gateway is an answer to itself. */
+/* The address that stands for the pod itself: its gateway's; of IPv6 number 0
+ * of the node's pod /64, which no one has either. */
+static __always_inline void own_stand_in(struct context *c, struct addr *a)
+{
+	if (c->v6)
+		addr_from_halves(a, own_prefix6, 0);
+	else
+		addr_from_v4(a, GATEWAY);
+}
+
+/* What a pod sends to its stand-in is an answer to itself. */
 static __noinline int from_gateway(struct __sk_buff *skb, struct context *c)
 {
 	struct rewrite r = {
-		.from_addr = GATEWAY,
-		.to_addr = addr_v4(&c->src),
+		.to = c->src,
 		.from_port = c->dst_port,
 		.to_port = c->dst_port,
-		.addr_offset = offsetof(struct ipv4, dst),
-		.port_offset = 2,
 	};
 
-	if (addr_v4(&c->dst) != GATEWAY)
+	own_stand_in(c, &r.from);
+	if (!addr_equal(&c->dst, &r.from))
 		return REASON_NONE;
 	if (c->related || !has_ports(c->protocol))
 		return REASON_NO_ENDPOINT;
@@ -33,19 +41,18 @@ static __noinline int from_gateway(struct __sk_buff *skb, struct context *c)
 	return rewrite_end(skb, c, &r);
 }
 
-/* The asking direction gets the gateway as its source. */
+/* The asking direction gets the stand-in as its source. */
 static __noinline int hide_own_address(struct __sk_buff *skb, struct context *c)
 {
 	struct rewrite r = {
-		.from_addr = addr_v4(&c->src),
-		.to_addr = GATEWAY,
+		.from = c->src,
 		.from_port = c->src_port,
 		.to_port = c->src_port,
-		.addr_offset = offsetof(struct ipv4, src),
-		.port_offset = 0,
+		.source = true,
 	};
 
 	if (!to_itself(c) || c->reply)
 		return REASON_NONE;
+	own_stand_in(c, &r.to);
 	return rewrite_end(skb, c, &r);
 }

@@ -3,7 +3,7 @@
  * fixed, whatever the number of policies (policy.Table documents the rows). */
 #pragma once
 
-#include "maps.h"
+#include "locate.h"
 #include "parse.h"
 
 #define CLASS_ANY_POD 1
@@ -132,12 +132,4 @@ static __noinline int judge(struct context *c)
 	    !audited(c, dst, REASON_POLICY_INGRESS))
 		return REASON_POLICY_INGRESS;
 	return REASON_NONE;
-}
-
-static __noinline struct location *locate(const struct addr *a)
-{
-	struct prefix_key key = { .prefix_len = 128 };
-
-	__builtin_memcpy(key.addr, a->bytes, 16);
-	return bpf_map_lookup_elem(&locations, &key);
 }

@@ -4,69 +4,18 @@
 #pragma once
 
 #include "flow.h"
-#include "maps.h"
-#include "policy.h"
-#include "sctp.h"
-
-#define CHECKSUM_ICMP 2
-#define CHECKSUM_TCP 16
-#define CHECKSUM_UDP 6
-
-struct rewrite {
-	__be32 from_addr, to_addr;
-	__be16 from_port, to_port;
-	__u32 addr_offset; /* within the IPv4 header */
-	__u32 port_offset; /* within the transport header */
-};
-
-static __always_inline int replace_addr(struct __sk_buff *skb, __u32 header, __u32 addr_offset,
-					__be32 from, __be32 to)
-{
-	if (bpf_l3_csum_replace(skb, header + offsetof(struct ipv4, checksum), from, to, 4))
-		return REASON_TRANSLATION_FAILED;
-	if (bpf_skb_store_bytes(skb, header + addr_offset, &to, 4, 0))
-		return REASON_TRANSLATION_FAILED;
-	return REASON_NONE;
-}
-
-static __always_inline int rewrite_l4(struct __sk_buff *skb, struct context *c,
-				      const struct rewrite *r)
-{
-	__u32 sum = c->l4 + (c->protocol == IPPROTO_TCP ? CHECKSUM_TCP : CHECKSUM_UDP);
-	__u64 zero_means_none = c->protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
-
-	if (c->protocol == IPPROTO_SCTP)
-		return rewrite_sctp_port(skb, c, r->port_offset, r->from_port, r->to_port);
-	if (bpf_l4_csum_replace(skb, sum, r->from_addr, r->to_addr,
-				BPF_F_PSEUDO_HDR | zero_means_none | 4))
-		return REASON_TRANSLATION_FAILED;
-	if (bpf_l4_csum_replace(skb, sum, r->from_port, r->to_port, zero_means_none | 2))
-		return REASON_TRANSLATION_FAILED;
-	if (bpf_skb_store_bytes(skb, c->l4 + r->port_offset, &r->to_port, 2, 0))
-		return REASON_TRANSLATION_FAILED;
-	return REASON_NONE;
-}
-
-/* Replaces one end of an IPv4 packet with ports; later fragments have none to
- * replace. */
-static __noinline int rewrite_end(struct __sk_buff *skb, struct context *c, const struct rewrite *r)
-{
-	if (c->fragment != FRAGMENT_LATER && rewrite_l4(skb, c, r))
-		return REASON_TRANSLATION_FAILED;
-	return replace_addr(skb, c->l3, r->addr_offset, r->from_addr, r->to_addr);
-}
+#include "locate.h"
+#include "rewrite.h"
 
 /* Sends the packet to addr:port instead; nat_* keep what was asked for. */
 static __noinline int translate_destination(struct __sk_buff *skb, struct context *c,
 					    const struct addr *addr, __be16 port)
 {
 	struct rewrite r = {
-		.from_addr = addr_v4(&c->dst),
-		.to_addr = addr_v4(addr),
+		.from = c->dst,
+		.to = *addr,
 		.from_port = c->dst_port,
 		.to_port = port,
-		.addr_offset = offsetof(struct ipv4, dst),
-		.port_offset = 2,
 	};
 
 	c->nat_addr = c->dst;
@@ -77,33 +26,29 @@ static __noinline int translate_destination(struct __sk_buff *skb, struct contex
 	return rewrite_end(skb, c, &r);
 }
 
-/* Makes an ICMP error quote what the client has sent. The quoted header keeps
- * its sum, checksum included; so only the port changes ICMP's checksum. */
+/* Makes an ICMP error quote what the client has sent. It may be from a router
+ * on the way, whose address stays. */
 static __noinline int untranslate_quoted(struct __sk_buff *skb, struct context *c)
 {
-	__u32 quoted = c->l4 + ICMP_HEADER_LEN;
-	__be32 backend = addr_v4(&c->quoted_dst), asked = addr_v4(&c->nat_addr);
+	struct rewrite r = {
+		.from = c->quoted_dst,
+		.to = c->nat_addr,
+		.from_port = c->dst_port,
+		.to_port = c->nat_port,
+	};
 
-	if (replace_addr(skb, quoted, offsetof(struct ipv4, dst), backend, asked))
-		return REASON_TRANSLATION_FAILED;
-	if (bpf_l4_csum_replace(skb, c->l4 + CHECKSUM_ICMP, c->dst_port, c->nat_port, 2) ||
-	    bpf_skb_store_bytes(skb, quoted + c->quoted_words * 4 + 2, &c->nat_port, 2, 0))
-		return REASON_TRANSLATION_FAILED;
-	if (!addr_equal(&c->src, &c->quoted_dst))
-		return REASON_NONE; /* from a router on the way */
-	return replace_addr(skb, c->l3, offsetof(struct ipv4, src), backend, asked);
+	return rewrite_quoted(skb, c, &r, addr_equal(&c->src, &c->quoted_dst));
 }
 
 /* Gives an answer the source address that its client asked for. */
 static __noinline int untranslate_source(struct __sk_buff *skb, struct context *c)
 {
 	struct rewrite r = {
-		.from_addr = addr_v4(&c->src),
-		.to_addr = addr_v4(&c->nat_addr),
+		.from = c->src,
+		.to = c->nat_addr,
 		.from_port = c->src_port,
 		.to_port = c->nat_port,
-		.addr_offset = offsetof(struct ipv4, src),
-		.port_offset = 0,
+		.source = true,
 	};
 
 	if (!c->to_client)
@@ -118,6 +63,15 @@ static __always_inline bool is_host(const struct addr *a)
 	return l && (l->kind == LOCATION_LOCAL_HOST || l->kind == LOCATION_REMOTE_HOST);
 }
 
+/* What stands for every node's address: 0.0.0.0, of IPv6 :: (NodePort). */
+static __always_inline void any_node(struct context *c, struct addr *a)
+{
+	if (c->v6)
+		addr_from_halves(a, 0, 0);
+	else
+		addr_from_v4(a, 0);
+}
+
 /* The service that answers at the packet's destination; fills in its key. A
  * copy, as the map's entry may be used again for another service. */
 static __noinline bool service_of(struct context *c, struct service_key *key, struct service *to)
@@ -129,7 +83,7 @@ static __noinline bool service_of(struct context *c, struct service_key *key, st
 	key->protocol = c->protocol;
 	service = bpf_map_lookup_elem(&services, key);
 	if (!service && is_host(&c->dst)) {
-		__builtin_memset(&key->addr, 0, sizeof(key->addr));
+		any_node(c, &key->addr);
 		service = bpf_map_lookup_elem(&services, key);
 	}
 	if (!service)
@@ -275,24 +229,19 @@ static __noinline int choose_backend(struct __sk_buff *skb, struct context *c, s
  * what the backend has sent. */
 static __noinline int to_backend_quoted(struct __sk_buff *skb, struct context *c)
 {
-	__u32 quoted = c->l4 + ICMP_HEADER_LEN;
+	struct rewrite r = { .from = c->quoted_src, .from_port = c->src_port, .source = true };
 	struct flow *flow;
-	__be32 asked = addr_v4(&c->quoted_src), backend;
 
 	flow_key_of(c);
 	flow = flow_live(&c->key);
 	if (!flow || !(flow->flags & FLOW_SERVICE))
 		return REASON_NONE;
-	backend = addr_v4(&flow->nat_addr);
-	if (replace_addr(skb, quoted, offsetof(struct ipv4, src), asked, backend))
-		return REASON_TRANSLATION_FAILED;
-	if (bpf_l4_csum_replace(skb, c->l4 + CHECKSUM_ICMP, c->src_port, flow->nat_port, 2) ||
-	    bpf_skb_store_bytes(skb, quoted + c->quoted_words * 4, &flow->nat_port, 2, 0))
-		return REASON_TRANSLATION_FAILED;
-	c->quoted_src = flow->nat_addr;
-	c->dst = flow->nat_addr;
-	c->src_port = flow->nat_port;
-	return replace_addr(skb, c->l3, offsetof(struct ipv4, dst), asked, backend);
+	r.to = flow->nat_addr;
+	r.to_port = flow->nat_port;
+	c->quoted_src = r.to;
+	c->dst = r.to;
+	c->src_port = r.to_port;
+	return rewrite_quoted(skb, c, &r, true);
 }
 
 /* If the destination is a Service, makes it a backend. */

@@ -64,7 +64,7 @@ static __noinline int admit_to_overlay(struct __sk_buff *skb, struct context *c)
 SEC("tc")
 int to_overlay(struct __sk_buff *skb)
 {
-	struct context *c = context_new(HOOK_TO_OVERLAY);
+	struct context *c = context_new(skb, HOOK_TO_OVERLAY);
 	int reason;
 
 	if (!c)
@@ -72,9 +72,7 @@ int to_overlay(struct __sk_buff *skb)
 	c->l3 = overlay_l2_len;
 	if (skb->protocol == bpf_htons(ETH_P_IPV6) && skb->mark == MARK_TAGGED)
 		return ACTION_NEXT;
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return drop(skb, c, REASON_UNSUPPORTED_PROTOCOL);
-	reason = parse_ipv4(skb, c);
+	reason = parse(skb, c);
 	if (!reason)
 		reason = stack_sender(skb, c);
 	if (!reason) {

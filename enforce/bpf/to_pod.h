@@ -96,16 +96,14 @@ static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
 SEC("tc")
 int to_pod(struct __sk_buff *skb)
 {
-	struct context *c = context_new(HOOK_TO_POD);
+	struct context *c = context_new(skb, HOOK_TO_POD);
 	struct endpoint *ep;
 	int reason;
 
 	if (!c)
 		return ACTION_DROP;
 	c->l3 = ETHERNET_LEN;
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return drop(skb, c, REASON_UNSUPPORTED_PROTOCOL);
-	reason = parse_ipv4(skb, c);
+	reason = parse(skb, c);
 	if (reason)
 		return drop(skb, c, reason);
 	ep = endpoint_at(&c->dst);

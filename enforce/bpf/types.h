@@ -340,7 +340,7 @@ struct event_budget {
 
 /* Everything known of the packet in hand; one a CPU, never on the stack. */
 struct context {
-	/* Real ends and ports; ICMP echo: identifier and 8 (request side). */
+	/* Real ends and ports; echo: identifier and the request's ICMP type. */
 	struct addr src, dst;
 	__be16 src_port, dst_port;
 	__u8 protocol;
@@ -361,21 +361,24 @@ struct context {
 	__be16 nat_port;
 	__u8 translated; /* nat_addr:nat_port is what the client asked for */
 	__u8 dont_fragment;
-	__u32 fragment_field; /* IPv4 flags and offset, host order */
-	__u32 fragment_id;    /* IPv4 identification, host order */
+	__u32 fragment_field; /* flags and offset in IPv4's form, host order */
+	__u32 fragment_id;    /* identification, host order */
 	__u8 traffic_class, ttl, header_words, tagged_reply;
 	__u32 payload_len; /* bytes after the IP headers (not options) */
+	__u32 length;      /* bytes of the packet with its IP headers (not options) */
 	__u32 segments;    /* packets on the wire that it stands for */
 	struct flow_key key;
 	struct addr quoted_src, quoted_dst;
 	__u8 quoted_protocol, quoted_words;
-	__u8 kept_flags;  /* of the flow that the packet opens anew */
-	__u8 stale;       /* a flow of its sender exists, but must be judged anew */
-	__u8 to_client;   /* the receiver is who asked for nat_addr:nat_port */
-	__u8 counted;     /* an earlier hook has counted the packet */
-	__u8 audit;       /* reason for which policy would have dropped it */
-	__u8 unattested;  /* the sending node has not published src_identity */
-	__u8 again;       /* its flow had to be judged anew */
+	__u8 kept_flags; /* of the flow that the packet opens anew */
+	__u8 stale;      /* a flow of its sender exists, but must be judged anew */
+	__u8 to_client;  /* the receiver is who asked for nat_addr:nat_port */
+	__u8 counted;    /* an earlier hook has counted the packet */
+	__u8 audit;      /* reason for which policy would have dropped it */
+	__u8 unattested; /* the sending node has not published src_identity */
+	__u8 again;      /* its flow had to be judged anew */
+	__u8 v6;         /* it is an IPv6 packet, whatever the tunnel makes of it */
+	__u8 pad[2];
 	struct flow flow; /* scratch of the flow table's writer */
 };
 

@@ -105,7 +105,9 @@ type bpfContext struct {
 	HeaderWords    uint8
 	TaggedReply    uint8
 	PayloadLen     uint32
+	Length         uint32
 	Segments       uint32
+	_              [4]byte
 	Key            bpfFlowKey
 	QuotedSrc      bpfAddr
 	QuotedDst      bpfAddr
@@ -118,7 +120,9 @@ type bpfContext struct {
 	Audit          uint8
 	Unattested     uint8
 	Again          uint8
-	_              [7]byte
+	V6             uint8
+	Pad            [2]uint8
+	_              [4]byte
 	Flow           bpfFlow
 }
 
@@ -358,7 +362,9 @@ const (
 	bpfReasonREASON_TRANSLATION_FAILED     bpfReason = 21
 	bpfReasonREASON_UNTRUSTED_PATH         bpfReason = 22
 	bpfReasonREASON_UNATTESTED             bpfReason = 23
-	bpfReasonREASON_COUNT                  bpfReason = 24
+	bpfReasonREASON_LINK_LOCAL             bpfReason = 24
+	bpfReasonREASON_EXTENSION_HEADER       bpfReason = 25
+	bpfReasonREASON_COUNT                  bpfReason = 26
 )
 
 type bpfRuleCidrKey struct {

@@ -86,7 +86,7 @@ func setConstants(spec *ebpf.CollectionSpec, cfg Config) error {
 	}
 	prefix6 := uint64(0)
 	if cfg.Prefix6.IsValid() {
-		if !is64(cfg.Prefix6) || cfg.Prefix6 == cfg.Prefix {
+		if !is64(cfg.Prefix6) || cfg.Prefix6 == cfg.Prefix || cfg.Prefix6.Addr().IsUnspecified() {
 			return fmt.Errorf("IPv6 pod CIDR %s: want a /64 that is not the tunnel's", cfg.Prefix6)
 		}
 		prefix6 = prefixWord(cfg.Prefix6)

@@ -19,7 +19,7 @@ func detour(prefixes ...netip.Prefix) action {
 // that the route names, or to another.
 func hostAction(p ipv4) action {
 	return func(n *node) string {
-		if n.toOverlay(p.bytes(), "").action == actionRedirect {
+		if n.toOverlay(n.form(p), "").action == actionRedirect {
 			return "redirect"
 		}
 		return "next"
@@ -32,7 +32,7 @@ func TestDetours(t *testing.T) {
 	tell(t, []story{
 		{"the host's packets change the device", []step{
 			{hostAction(toFar), "next"},
-			{detour(farPrefix), ""},
+			{detour(farPrefix, farPrefix6), ""},
 			{hostAction(toFar), "redirect"},
 			{hostAction(toThird), "next"},
 			{detour(), ""},

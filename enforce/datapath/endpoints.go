@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -34,6 +35,9 @@ const maxPortNames = len(bpfPodPortNames{}.Names)
 // what policy admits for its identity; before, nothing.
 func (d *Datapath) SetEndpoint(ep Endpoint) error {
 	value, err := toEndpoint(ep)
+	if err == nil {
+		err = d.checkAddr(ep.Addr)
+	}
 	if err != nil {
 		return err
 	}
@@ -130,6 +134,21 @@ func toEndpoint(ep Endpoint) (bpfEndpoint, error) {
 		v.Flags |= uint32(bpfEndpointFlagsENDPOINT_SHAPED)
 	}
 	return v, nil
+}
+
+// checkAddr refuses an IPv6 address that the tunnel could not carry.
+func (d *Datapath) checkAddr(addr netip.Addr) error {
+	if addr.Is4() {
+		return nil
+	}
+	if !d.cfg.Prefix6.IsValid() || !d.cfg.Prefix6.Contains(addr) {
+		return fmt.Errorf("endpoint %s: outside this node's IPv6 pod CIDR %q", addr, d.cfg.Prefix6)
+	}
+	b := addr.As16()
+	if binary.BigEndian.Uint32(b[8:]) != 0 || binary.BigEndian.Uint32(b[12:]) <= MaxHostNumber {
+		return fmt.Errorf("endpoint %s: want zero in the 32 bits behind the /64, and more than %d in the last 32", addr, MaxHostNumber)
+	}
+	return nil
 }
 
 func toPodPorts(ep Endpoint) (map[bpfPodPortKey]bpfPodPortNames, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/enforce/service"
 	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/overlay"
 	"github.com/signet-cni/signet/overlay/wire"
 )
 
@@ -22,6 +23,18 @@ var (
 	ownPrefix   = netip.MustParsePrefix("fd51:a2b3:af4:100::/64")
 	farPrefix   = netip.MustParsePrefix("fd51:a2b3:af4:200::/64")
 	thirdPrefix = netip.MustParsePrefix("fd51:a2b3:af4:300::/64")
+)
+
+// The same nodes' IPv6 pod ranges, and the addresses that they have themselves.
+var (
+	ownPrefix6   = netip.MustParsePrefix("fd10:244:0:1::/64")
+	farPrefix6   = netip.MustParsePrefix("fd10:244:0:2::/64")
+	thirdPrefix6 = netip.MustParsePrefix("fd10:244:0:3::/64")
+
+	testHosts = overlay.Hosts{
+		ownPrefix6: {six(netip.MustParseAddr(ownHost))}, farPrefix6: {six(netip.MustParseAddr(farHost))},
+		thirdPrefix6: {six(netip.MustParseAddr(thirdHost))},
+	}
 )
 
 const (
@@ -36,6 +49,8 @@ const (
 	thirdHost = "172.18.0.3"
 	world     = "203.0.113.5"
 	vip       = "10.96.0.10" // of a Service
+
+	gatewayAddr = "169.254.7.1" // of every pod
 
 	idA     = identity.ID(0xc0ffee01)
 	idB     = identity.ID(1000)
@@ -78,13 +93,24 @@ func testLocations() map[netip.Prefix]Location {
 		netip.MustParsePrefix(ownHost + "/32"):   {Kind: LocalHost},
 		netip.MustParsePrefix(farHost + "/32"):   {Kind: RemoteHost, Prefix: farPrefix},
 		netip.MustParsePrefix(thirdHost + "/32"): {Kind: RemoteHost, Prefix: thirdPrefix},
+
+		netip.MustParsePrefix("fd10:244::/32"): {Kind: ClusterPods},
+		ownPrefix6:                             {Kind: LocalPods, Prefix: ownPrefix6, Node: ownPrefix},
+		farPrefix6:                             {Kind: RemotePods, Prefix: farPrefix6, Node: farPrefix},
+		thirdPrefix6:                           {Kind: RemotePods, Prefix: thirdPrefix6, Node: thirdPrefix},
+		host6(ownHost):                         {Kind: LocalHost, Prefix: ownPrefix6, Node: ownPrefix, Host: 1},
+		host6(farHost):                         {Kind: RemoteHost, Prefix: farPrefix6, Node: farPrefix, Host: 1},
+		host6(thirdHost):                       {Kind: RemoteHost, Prefix: thirdPrefix6, Node: thirdPrefix, Host: 1},
 	}
 }
+
+func host6(addr string) netip.Prefix { return netip.PrefixFrom(six(netip.MustParseAddr(addr)), 128) }
 
 // node is a loaded datapath, with the counters as they last were.
 type node struct {
 	*Datapath
 	t     testing.TB
+	v6    bool // what a test says in IPv4 is done in IPv6
 	drops map[Reason]DropCount
 }
 
@@ -92,6 +118,7 @@ func testConfig(t testing.TB) Config {
 	return Config{
 		PinPath:        pinRoot + "/" + sanitize(t.Name()),
 		Prefix:         ownPrefix,
+		Prefix6:        ownPrefix6,
 		OverlayIfIndex: interfaces["overlay"],
 		DetourIfIndex:  interfaces["detour"],
 		overlayL2Len:   14,
@@ -148,8 +175,10 @@ func (n *node) reset() {
 	empty[bpfAffinityKey](n.t, n.objs.Affinities)
 	pods := map[netip.Addr]Endpoint{}
 	for _, ep := range []Endpoint{podA(), podB(), podS()} {
-		pods[ep.Addr] = ep
-		must(n.t, n.SetEndpoint(ep))
+		for _, ep := range []Endpoint{ep, sixth(ep)} {
+			pods[ep.Addr] = ep
+			must(n.t, n.SetEndpoint(ep))
+		}
 	}
 	for addr := range n.Endpoints() {
 		if _, ok := pods[addr]; !ok {
@@ -224,9 +253,9 @@ func (r result) String() string {
 	switch p := r.packet(); {
 	case r.action == actionDrop:
 		return r.reason.String()
-	case len(p) >= 40 && p[0]>>4 == 6 && p[35]&2 != 0:
+	case r.mark == uint32(bpfMarkMARK_TAGGED) && p[35]&2 != 0:
 		return "tunnel-reply"
-	case len(p) >= 40 && p[0]>>4 == 6:
+	case r.mark == uint32(bpfMarkMARK_TAGGED):
 		return "tunnel"
 	case r.action == actionRedirect || r.hook == Hook(bpfHookHOOK_TO_POD):
 		return "pod"
@@ -280,7 +309,7 @@ func (n *node) dropped() Reason {
 // fromPod is a pod of this node sending.
 func (n *node) fromPod(ep Endpoint, packet []byte) result {
 	n.t.Helper()
-	frame := ethernet(ep.MAC, ep.HostMAC, layers.EthernetTypeIPv4, packet)
+	frame := ethernet(ep.MAC, ep.HostMAC, etherType(packet), packet)
 	return n.run(Hook(bpfHookHOOK_FROM_POD), n.objs.FromPod, frame, skb{Ifindex: uint32(ep.IfIndex)})
 }
 
@@ -296,7 +325,7 @@ func (n *node) fromOverlay(packet []byte) result {
 // device, or "" for a process of the node.
 func (n *node) toOverlay(packet []byte, device string) result {
 	n.t.Helper()
-	frame := ethernet(mac(202), mac(203), layers.EthernetTypeIPv4, packet)
+	frame := ethernet(mac(202), mac(203), etherType(packet), packet)
 	in := skb{Ifindex: uint32(interfaces["overlay"]), IngressIfindex: uint32(interfaces[device])}
 	return n.run(Hook(bpfHookHOOK_TO_OVERLAY), n.objs.ToOverlay, frame, in)
 }
@@ -304,15 +333,26 @@ func (n *node) toOverlay(packet []byte, device string) result {
 // toPod is the host stack delivering what came in by a device, or "".
 func (n *node) toPod(ep Endpoint, packet []byte, device string) result {
 	n.t.Helper()
-	frame := ethernet(ep.HostMAC, ep.MAC, layers.EthernetTypeIPv4, packet)
+	frame := ethernet(ep.HostMAC, ep.MAC, etherType(packet), packet)
 	in := skb{Ifindex: uint32(ep.IfIndex), IngressIfindex: uint32(interfaces[device])}
 	return n.run(Hook(bpfHookHOOK_TO_POD), n.objs.ToPod, frame, in)
 }
 
-// tag gives a packet its form in the tunnel, as the far node sends it.
+// tag gives an IPv4 packet its form in the tunnel, as the far node sends it.
 func tag(t testing.TB, p []byte, from netip.Prefix, id identity.ID, reply bool) []byte {
 	t.Helper()
 	out, err := wire.Encode(p, wire.Route{From: from, To: ownPrefix, Identity: uint32(id), Reply: reply})
 	must(t, err)
 	return out
+}
+
+// tag gives a packet of the node's family its form in the tunnel; from is the
+// sending node's tunnel prefix.
+func (n *node) tag(p []byte, from netip.Prefix, id identity.ID, reply bool) []byte {
+	n.t.Helper()
+	if !n.v6 {
+		return tag(n.t, p, from, id, reply)
+	}
+	ranges := map[netip.Prefix]netip.Prefix{farPrefix: farPrefix6, thirdPrefix: thirdPrefix6}
+	return n.tag6(p, wire.Route{From: ranges[from], To: ownPrefix6, Identity: uint32(id), Reply: reply})
 }

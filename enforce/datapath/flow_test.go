@@ -45,7 +45,7 @@ func TestReplies(t *testing.T) {
 		}},
 		{"forged there: by a node that was not asked", []step{
 			{pod(podA(), syn), "tunnel"},
-			{tunnelled(thirdPrefix, idOther, true, synAck), "tunnel-source"},
+			{onlyIPv4(tunnelled(thirdPrefix, idOther, true, synAck)), "tunnel-source"},
 			{tunnelled(thirdPrefix, idOther, true, tcp(addrThird+":80", addrA+":4000", "SA")), "reply-without-flow"},
 			{farReply(idFar, tcp(addrFar+":81", addrA+":4000", "SA")), "reply-without-flow"},
 			{farReply(idFar, tcp(addrFar2+":80", addrA+":4000", "SA")), "reply-without-flow"},

@@ -123,7 +123,7 @@ func idleLimit(protocol, flags uint8) time.Duration {
 		}
 	case protocol == uint8(policy.UDP):
 		seconds = bpfIdleSecondsIDLE_UDP
-	case protocol == unix.IPPROTO_ICMP:
+	case protocol == unix.IPPROTO_ICMP, protocol == unix.IPPROTO_ICMPV6:
 		seconds = bpfIdleSecondsIDLE_ICMP
 	}
 	return time.Duration(seconds) * time.Second

@@ -125,11 +125,11 @@ func TestUsage(t *testing.T) {
 		}
 		got[u.Name] = u.Entries
 	}
-	if got["endpoints"] != 3 || got["locations"] != len(testLocations()) || got["fragments"] != 0 {
+	if got["endpoints"] != 6 || got["locations"] != len(testLocations()) || got["hosts"] != len(testHosts) || got["fragments"] != 0 {
 		t.Errorf("usage %v", usage)
 	}
 	n.play(t, []step{{pod(podA(), udp(addrA+":4000", addrFar+":53").fragments(7, 8)[0]), "tunnel"}})
-	if usage, err = n.Usage(); err != nil || !cmp.Equal(usage[10], Usage{"fragments", 1, 8192}) {
+	if usage, err = n.Usage(); err != nil || !cmp.Equal(usage[11], Usage{"fragments", 1, 8192}) {
 		t.Errorf("after a first fragment: %v, %v", usage, err)
 	}
 }

@@ -100,8 +100,8 @@ func toLocations(desired map[netip.Prefix]Location) (map[bpfPrefixKey]bpfLocatio
 }
 
 func checkLocation(prefix netip.Prefix, l Location) error {
-	if !prefix.IsValid() {
-		return fmt.Errorf("location of an invalid prefix")
+	if !prefix.IsValid() || prefix.Addr().Is4In6() {
+		return fmt.Errorf("location of the prefix %q: want one of IPv4 or IPv6", prefix)
 	}
 	host6 := prefix.Addr().Is6() && (l.Kind == LocalHost || l.Kind == RemoteHost)
 	if !host6 && l.Host != 0 {

@@ -103,7 +103,7 @@ func TestMalformed(t *testing.T) {
 		return p
 	}
 	for i, p := range [][]byte{
-		set(opensFar.bytes(), 0, 0x65),       // version
+		set(opensFar.bytes(), 0, 0x55),       // version
 		set(opensFar.bytes(), 0, 0x44),       // header length
 		set(opensFar.bytes(), 2, 0, 19),      // total length
 		set(opensFar.bytes(), 6, 0x80),       // reserved flag

@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 
@@ -19,6 +20,20 @@ func blocks(rows map[string]policy.PortFlags) *policy.Table {
 		t.CIDRs[key] = policy.Ports{Set: 1, Flags: flags}
 	}
 	return t
+}
+
+// alike adds to each IPv4 block its counterpart in IPv6.
+func alike(rows map[string]policy.PortFlags) map[string]policy.PortFlags {
+	all := map[string]policy.PortFlags{}
+	for text, flags := range rows {
+		block := netip.MustParsePrefix(text)
+		twin := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		if block.Bits() > 0 {
+			twin = netip.PrefixFrom(six(block.Addr()), block.Bits()+96)
+		}
+		all[text], all[twin.String()] = flags, flags
+	}
+	return all
 }
 
 // onPorts lets the far pod reach A on the ports of a set only.
@@ -49,17 +64,19 @@ func TestRows(t *testing.T) {
 		{Name: "web", Protocol: policy.UDP, Port: 81},
 	}
 	isNamed := func(n *node) string {
-		must(n.t, n.SetEndpoint(named))
+		must(n.t, errors.Join(n.SetEndpoint(named), n.SetEndpoint(sixth(named))))
 		return ""
 	}
 	also := policy.NameKey{Set: 7, Name: policy.NameIDOf("also"), Protocol: policy.TCP}
 	tell(t, []story{
-		{"an IPv6 block holds no IPv4 address", []step{
+		{"a block holds no address of the other family", []step{
 			{loads(blocks(map[string]policy.PortFlags{"::/0": policy.AllTraffic})), ""},
-			{far(idFar, from("80")), "policy-ingress"},
+			{onlyIPv4(far(idFar, from("80"))), "policy-ingress"},
+			{loads(blocks(map[string]policy.PortFlags{"0.0.0.0/0": policy.AllTraffic})), ""},
+			{onlyIPv6(far(idFar, from("80"))), "policy-ingress"},
 		}},
 		{"the longest prefix decides", []step{
-			{loads(blocks(map[string]policy.PortFlags{"0.0.0.0/0": policy.AllTraffic, "10.244.2.8/31": 0})), ""},
+			{loads(blocks(alike(map[string]policy.PortFlags{"0.0.0.0/0": policy.AllTraffic, "10.244.2.8/31": 0}))), ""},
 			{far(idFar, from("80")), "policy-ingress"},
 			{far(idFar, tcp(addrFar2+":4000", addrA+":80", "S")), "pod"},
 			{deliver(podA(), "uplink", tcp(world+":4000", addrA+":80", "S")), "pod"},

@@ -53,12 +53,16 @@ func admitting(t *policy.Table, peers []identity.ID) policy.RuleSetID {
 	return lastRuleSet
 }
 
-// egressTo isolates A and lets it reach only what is no pod and lies in a block.
-func egressTo(block netip.Prefix) *policy.Table {
+// egressTo isolates A and lets it reach only what is no pod and has an address,
+// or that address's counterpart in IPv6.
+func egressTo(addr string) *policy.Table {
 	t := egress(openTable(), idA)
 	entry := t.Identities[idA]
 	entry.EgressCIDRs = true
 	t.Identities[idA] = entry
-	t.CIDRs[policy.CIDRKey{RuleSet: entry.Egress, Prefix: block}] = policy.Ports{Set: 1, Flags: policy.AllTraffic}
+	only := netip.MustParseAddr(addr)
+	for _, block := range []netip.Prefix{netip.PrefixFrom(only, 32), netip.PrefixFrom(six(only), 128)} {
+		t.CIDRs[policy.CIDRKey{RuleSet: entry.Egress, Prefix: block}] = policy.Ports{Set: 1, Flags: policy.AllTraffic}
+	}
 	return t
 }

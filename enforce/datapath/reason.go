@@ -16,7 +16,7 @@ const (
 var reasons = [...]struct{ name, text string }{
 	bpfReasonREASON_NONE:                   {"none", "not dropped"},
 	bpfReasonREASON_MALFORMED:              {"malformed", "headers truncated or inconsistent"},
-	bpfReasonREASON_UNSUPPORTED_PROTOCOL:   {"unsupported-protocol", "not IPv4, or a protocol number that cannot cross the tunnel"},
+	bpfReasonREASON_UNSUPPORTED_PROTOCOL:   {"unsupported-protocol", "not IP, a VLAN tag, or a protocol number that cannot cross the tunnel"},
 	bpfReasonREASON_SPOOFED_ADDRESS:        {"spoofed-address", "the source address is not the sending interface's"},
 	bpfReasonREASON_SPOOFED_MAC:            {"spoofed-mac", "the source MAC is not the pod's"},
 	bpfReasonREASON_NOT_READY:              {"not-ready", "no policy is loaded yet"},
@@ -38,6 +38,8 @@ var reasons = [...]struct{ name, text string }{
 	bpfReasonREASON_TRANSLATION_FAILED:     {"translation-failed", "the kernel refused to rewrite the packet"},
 	bpfReasonREASON_UNTRUSTED_PATH:         {"untrusted-path", "a pod's address as source, outside the tunnel"},
 	bpfReasonREASON_UNATTESTED:             {"unattested", "an identity that the sending node has not published"},
+	bpfReasonREASON_LINK_LOCAL:             {"link-local", "IPv6 neighbour discovery, router advertisement, multicast or link-local address"},
+	bpfReasonREASON_EXTENSION_HEADER:       {"extension-header", "an IPv6 extension header other than a Fragment header"},
 }
 
 // String is the reason's name.

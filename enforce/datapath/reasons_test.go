@@ -33,15 +33,14 @@ var dropStories = []story{
 	{"spoofed address: through the stack to a pod", []step{{deliver(podB(), "uplink", opensB), "spoofed-address"}}},
 	{"spoofed mac", []step{{pod(endpoint(addrA, "podA", idA, 9), opensFar), "spoofed-mac"}}},
 	{"unsupported protocol numbers", []step{
-		{pod(podA(), numbered(0)), "unsupported-protocol"},
-		{pod(podA(), numbered(43)), "unsupported-protocol"},
-		{pod(podA(), numbered(44)), "unsupported-protocol"},
-		{pod(podA(), numbered(60)), "unsupported-protocol"},
+		{onlyIPv4(pod(podA(), numbered(0))), "unsupported-protocol"},
+		{onlyIPv4(pod(podA(), numbered(43))), "unsupported-protocol"},
+		{onlyIPv4(pod(podA(), numbered(44))), "unsupported-protocol"},
+		{onlyIPv4(pod(podA(), numbered(60))), "unsupported-protocol"},
 		{pod(podA(), numbered(47)), "tunnel"},
 	}},
 	{"unsupported link-layer protocols", []step{
 		{frame(layers.EthernetTypeARP), "unsupported-protocol"},
-		{frame(layers.EthernetTypeIPv6), "unsupported-protocol"},
 		{frame(layers.EthernetTypeDot1Q), "unsupported-protocol"},
 	}},
 	{"unknown identity: of the sender", []step{{far(5555, farOpens), "unknown-identity"}}},
@@ -69,17 +68,17 @@ var dropStories = []story{
 	{"no endpoint", []step{
 		{pod(podA(), tcp(addrA+":1", "10.244.1.99:80", "S")), "no-endpoint"},
 		{far(idFar, tcp(addrFar+":1", "10.244.1.99:80", "S")), "no-endpoint"},
-		{far(idFar, tcp(addrFar+":1", world+":80", "S")), "no-endpoint"},
-		{far(idFar, tcp(addrFar+":1", addrThird+":80", "S")), "no-endpoint"},
+		{onlyIPv4(far(idFar, tcp(addrFar+":1", world+":80", "S"))), "no-endpoint"},
+		{onlyIPv4(far(idFar, tcp(addrFar+":1", addrThird+":80", "S"))), "no-endpoint"},
 		{deliver(podB(), "", tcp(ownHost+":1", addrA+":80", "S")), "no-endpoint"},
 	}},
 	{"tunnel source", []step{
-		{far(idFar, tcp(addrThird+":1", addrA+":80", "S")), "tunnel-source"},
-		{far(idFar, tcp(addrB+":1", addrA+":80", "S")), "tunnel-source"},
-		{far(idFar, tcp("10.244.77.1:1", addrA+":80", "S")), "tunnel-source"},
-		{far(identity.World, tcp(world+":1", addrA+":80", "S")), "tunnel-source"},
-		{far(identity.Host, tcp(ownHost+":1", addrA+":80", "S")), "tunnel-source"},
-		{far(identity.Host, tcp(thirdHost+":1", addrA+":80", "S")), "tunnel-source"},
+		{onlyIPv4(far(idFar, tcp(addrThird+":1", addrA+":80", "S"))), "tunnel-source"},
+		{onlyIPv4(far(idFar, tcp(addrB+":1", addrA+":80", "S"))), "tunnel-source"},
+		{onlyIPv4(far(idFar, tcp("10.244.77.1:1", addrA+":80", "S"))), "tunnel-source"},
+		{onlyIPv4(far(identity.World, tcp(world+":1", addrA+":80", "S"))), "tunnel-source"},
+		{onlyIPv4(far(identity.Host, tcp(ownHost+":1", addrA+":80", "S"))), "tunnel-source"},
+		{onlyIPv4(far(identity.Host, tcp(thirdHost+":1", addrA+":80", "S"))), "tunnel-source"},
 	}},
 	{"tunnel identity", []step{
 		{far(identity.Unknown, farOpens), "tunnel-identity"},
@@ -99,7 +98,8 @@ var dropStories = []story{
 	}},
 	{"tunnel checksum", []step{
 		{edited(farOpens, func(p []byte) { p[32] ^= 1 }), "tunnel-checksum"},
-		{edited(farOpens, func(p []byte) { p[35] ^= 1 }), "tunnel-checksum"},
+		{edited(farOpens, func(p []byte) { p[35] ^= 2 }), "tunnel-checksum"},
+		{onlyIPv4(edited(farOpens, func(p []byte) { p[35] ^= 1 })), "tunnel-checksum"},
 		{edited(farOpens, func(p []byte) { p[19] ^= 1 }), "tunnel-checksum"},
 	}},
 	{"tunnel untagged", []step{{func(n *node) string {
@@ -112,9 +112,9 @@ var dropStories = []story{
 	}},
 	{"fragment without first", []step{{pod(podA(), opensFar.fragments(7, 24)[1]), "fragment-without-first"}}},
 	{"source route", []step{
-		{pod(podA(), routed(131, 7, 4, 10, 0, 0, 1)), "source-route"},
-		{pod(podA(), routed(137, 7, 4, 10, 0, 0, 1)), "source-route"},
-		{pod(podA(), routed(1, 1, 137, 7, 4, 10, 0, 0, 1)), "source-route"},
+		{onlyIPv4(pod(podA(), routed(131, 7, 4, 10, 0, 0, 1))), "source-route"},
+		{onlyIPv4(pod(podA(), routed(137, 7, 4, 10, 0, 0, 1))), "source-route"},
+		{onlyIPv4(pod(podA(), routed(1, 1, 137, 7, 4, 10, 0, 0, 1))), "source-route"},
 		{pod(podA(), routed(131, 7, 8, 10, 0, 0, 1)), "tunnel"},
 	}},
 	{"icmp unrelated", []step{
@@ -122,11 +122,17 @@ var dropStories = []story{
 		{far(idFar, icmpError(addrFar+":0", addrA+":0", layers.ICMPv4TypeTimeExceeded, opensFar)), "icmp-unrelated"},
 		{deliver(podA(), "uplink", icmpError(world+":0", addrA+":0", layers.ICMPv4TypeParameterProblem, opensFar)), "icmp-unrelated"},
 		{pod(podA(), opensFar), "tunnel"},
-		{pod(podA(), icmpError(addrA+":0", addrFar+":0", layers.ICMPv4TypeRedirect, farOpens)), "icmp-unrelated"},
+		{onlyIPv4(pod(podA(), icmpError(addrA+":0", addrFar+":0", layers.ICMPv4TypeRedirect, farOpens))), "icmp-unrelated"},
 		{pod(podB(), icmpError(addrB+":0", addrFar+":0", layers.ICMPv4TypeDestinationUnreachable, tcp(addrFar+":80", addrA+":4000", "SA"))), "icmp-unrelated"},
 		{deliver(podA(), "uplink", icmpError(world+":0", addrA+":0", layers.ICMPv4TypeDestinationUnreachable, farOpens)), "icmp-unrelated"},
 	}},
-	{"malformed", []step{{pod(podA(), opensFar.raw(func(p []byte) { p[3]++ })), "malformed"}}},
+	{"malformed", []step{{onlyIPv4(pod(podA(), opensFar.raw(func(p []byte) { p[3]++ }))), "malformed"}}},
+	{"link-local", []step{{func(n *node) string {
+		return n.fromPod(sixth(podA()), message6("fe80::2", "ff02::2", layers.ICMPv6TypeRouterSolicitation)).String()
+	}, "link-local"}}},
+	{"extension header", []step{{func(n *node) string {
+		return n.fromPod(sixth(podA()), extended(ipv6(opensFar.bytes()), 60, make([]byte, 8))).String()
+	}, "extension-header"}}},
 	{"unattested", []step{
 		{attests(Enforce), ""},
 		{far(idFar, farOpens), "unattested"},
@@ -170,7 +176,7 @@ func frame(kind layers.EthernetType) action {
 // edited is the far node sending a packet that was changed after tagging.
 func edited(p ipv4, edit func([]byte)) action {
 	return func(n *node) string {
-		tagged := bytes.Clone(tag(n.t, p.bytes(), farPrefix, idFar, false))
+		tagged := bytes.Clone(n.tag(n.form(p), farPrefix, idFar, false))
 		edit(tagged)
 		return n.fromOverlay(tagged).String()
 	}

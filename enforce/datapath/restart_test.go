@@ -81,7 +81,7 @@ func TestRestart(t *testing.T) {
 	for what, set := range map[string]func() (bool, error){
 		"policy":    func() (bool, error) { return n.SetPolicy(table) },
 		"locations": func() (bool, error) { return n.SetLocations(testLocations()) },
-		"services":  func() (bool, error) { return n.SetServices(fullServices()) },
+		"services":  func() (bool, error) { return n.SetServices(bothFamilies(fullServices())) },
 		"endpoint":  func() (bool, error) { return false, n.SetEndpoint(named) },
 	} {
 		if changed, err := set(); changed || err != nil {

@@ -15,17 +15,17 @@ import (
 )
 
 func podSees(ep Endpoint, p ipv4) action {
-	return func(n *node) string { return n.describe(n.fromPod(ep, p.bytes())) }
+	return func(n *node) string { return n.describe(n.fromPod(ep, n.form(p))) }
 }
 
 func farSees(p ipv4) action {
 	return func(n *node) string {
-		return n.describe(n.fromOverlay(tag(n.t, p.bytes(), farPrefix, idFar, true)))
+		return n.describe(n.fromOverlay(n.tag(n.form(p), farPrefix, idFar, true)))
 	}
 }
 
 func deliverSees(ep Endpoint, device string, p ipv4) action {
-	return func(n *node) string { return n.describe(n.toPod(ep, p.bytes(), device)) }
+	return func(n *node) string { return n.describe(n.toPod(ep, n.form(p), device)) }
 }
 
 // on gives a Service of one port at vip, with backends.
@@ -88,10 +88,10 @@ func TestServices(t *testing.T) {
 			{serves(on(policy.SCTP, netip.MustParseAddrPort(world+":8080"))), ""},
 			{podSees(a, sctp(pod4000, vip+":80")), "stack " + pod4000 + ">" + world + ":8080"},
 			{deliverSees(a, "uplink", sctpOn(world+":8080", pod4000)), "pod " + vip + ":80>" + pod4000},
-			{loads(egressTo(netip.MustParsePrefix(vip + "/32"))), ""},
+			{loads(egressTo(vip)), ""},
 			{podSees(a, sctpOn(pod4000, vip+":80")), "policy-egress"},
 			{podSees(a, sctp(addrA+":4001", vip+":80")), "policy-egress"},
-			{loads(egressTo(netip.MustParsePrefix(world + "/32"))), ""},
+			{loads(egressTo(world)), ""},
 			{podSees(a, sctpOn(pod4000, vip+":80")), "stack " + pod4000 + ">" + world + ":8080"},
 		}},
 		{"another port of the same address", []step{
@@ -125,7 +125,7 @@ func TestServices(t *testing.T) {
 
 func TestSpecialServices(t *testing.T) {
 	a, b := podA(), podB()
-	gateway := "169.254.7.1" // of every pod
+	gateway := gatewayAddr
 	nodePort := on(policy.TCP, backendB)
 	nodePort.Frontends = []service.Frontend{{Port: 30080, Protocol: policy.TCP}}
 	backendA := netip.MustParseAddrPort(addrA + ":8080")
@@ -157,7 +157,7 @@ func TestSpecialServices(t *testing.T) {
 			{serves(on(policy.TCP, backendFar)), ""},
 			{podSees(a, toVIP), "tunnel " + pod4000 + ">" + addrFar + ":8080"},
 			{func(n *node) string {
-				return n.describe(n.fromOverlay(tag(n.t, tcp(addrFar+":8080", pod4000, "A").bytes(), farPrefix, idFar, false)))
+				return n.describe(n.fromOverlay(n.tag(n.form(tcp(addrFar+":8080", pod4000, "A")), farPrefix, idFar, false)))
 			}, "pod " + vip + ":80>" + pod4000},
 			{podSees(a, tcp(pod4000, vip+":80", "A")), "tunnel-reply " + pod4000 + ">" + addrFar + ":8080"},
 			{farSees(tcp(addrFar+":8080", pod4000, "A")), "pod " + vip + ":80>" + pod4000},
@@ -192,7 +192,7 @@ func TestSpecialServices(t *testing.T) {
 func farError(quoted ipv4) action {
 	return func(n *node) string {
 		p := icmpError(addrFar+":0", addrA+":0", layers.ICMPv4TypeDestinationUnreachable, quoted)
-		return n.describeError(n.fromOverlay(tag(n.t, p.bytes(), farPrefix, idFar, true)))
+		return n.describeError(n.fromOverlay(n.tag(n.form(p), farPrefix, idFar, true)))
 	}
 }
 
@@ -201,7 +201,7 @@ func farError(quoted ipv4) action {
 func ownError(ep Endpoint, dst string, quoted ipv4) action {
 	return func(n *node) string {
 		p := icmpError(ep.Addr.String()+":0", dst+":0", layers.ICMPv4TypeDestinationUnreachable, quoted)
-		return n.describeError(n.fromPod(ep, p.bytes()))
+		return n.describeError(n.fromPod(ep, n.form(p)))
 	}
 }
 

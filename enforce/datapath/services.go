@@ -11,7 +11,9 @@ import (
 	"github.com/signet-cni/signet/enforce/service"
 )
 
-// SetServices puts the whole set in force. Sets of backends are numbered by
+// SetServices puts the whole set in force. A frontend leads to the backends of
+// its own family; 0.0.0.0 and :: (or no address, for IPv4) stand for every
+// address of every node. Sets of backends are numbered by
 // their content, so a service switches from one whole set to another.
 func (d *Datapath) SetServices(desired []service.Service) (changed bool, err error) {
 	frontends, backends, err := toServices(desired)
@@ -42,18 +44,20 @@ func toServices(list []service.Service) (map[bpfServiceKey]bpfService, map[bpfBa
 	frontends := map[bpfServiceKey]bpfService{}
 	backends := map[bpfBackendKey]bpfBackend{}
 	for _, s := range list {
-		members := toBackends(s.Backends)
-		number := backendSet(members)
-		for slot, b := range members {
-			backends[bpfBackendKey{Backends: number, Slot: uint32(slot)}] = b
-		}
-		value := bpfService{
-			Backends: number,
-			Count:    uint32(len(members)),
-			Affinity: uint32(s.Affinity.Seconds()),
+		var values [2]bpfService // of each family
+		for family, members := range toBackends(s.Backends) {
+			number := backendSet(members)
+			for slot, b := range members {
+				backends[bpfBackendKey{Backends: number, Slot: uint32(slot)}] = b
+			}
+			values[family] = bpfService{
+				Backends: number,
+				Count:    uint32(len(members)),
+				Affinity: uint32(s.Affinity.Seconds()),
+			}
 		}
 		for _, f := range s.Frontends {
-			key := toServiceKey(f)
+			key, value := toServiceKey(f), values[familyOf(f.Addr)]
 			if old, ok := frontends[key]; ok && old != value {
 				return nil, nil, fmt.Errorf("service %s/%s: %v port %d is another service's too",
 					s.Namespace, s.Name, f.Addr, f.Port)
@@ -65,26 +69,36 @@ func toServices(list []service.Service) (map[bpfServiceKey]bpfService, map[bpfBa
 }
 
 func toServiceKey(f service.Frontend) bpfServiceKey {
-	key := bpfServiceKey{Port: toPort(f.Port), Protocol: uint8(f.Protocol)}
-	if f.Addr.IsValid() {
-		key.Addr = toAddr(f.Addr)
+	if !f.Addr.IsValid() {
+		f.Addr = netip.IPv4Unspecified()
 	}
-	return key
+	return bpfServiceKey{Addr: toAddr(f.Addr), Port: toPort(f.Port), Protocol: uint8(f.Protocol)}
 }
 
-// toBackends gives a set in the order in which the programs search it: that
-// of words as they lie in memory.
-func toBackends(list []netip.AddrPort) []bpfBackend {
-	members := make([]bpfBackend, 0, len(list))
+// familyOf is 1 for IPv6, else 0.
+func familyOf(a netip.Addr) int {
+	if a.Is6() && !a.Is4In6() {
+		return 1
+	}
+	return 0
+}
+
+// toBackends gives each family's backends, in the order in which the programs
+// search them: that of words as they lie in memory.
+func toBackends(list []netip.AddrPort) (families [2][]bpfBackend) {
 	for _, b := range list {
-		members = append(members, bpfBackend{Addr: toAddr(b.Addr()), Port: toPort(b.Port())})
+		members := &families[familyOf(b.Addr())]
+		*members = append(*members, bpfBackend{Addr: toAddr(b.Addr()), Port: toPort(b.Port())})
 	}
 	word := func(b bpfBackend, at int) uint64 { return binary.NativeEndian.Uint64(b.Addr.Bytes[at:]) }
-	slices.SortFunc(members, func(a, b bpfBackend) int {
-		return cmp.Or(cmp.Compare(word(a, 0), word(b, 0)), cmp.Compare(word(a, 8), word(b, 8)),
-			cmp.Compare(a.Port, b.Port))
-	})
-	return slices.Compact(members)
+	for family, members := range families {
+		slices.SortFunc(members, func(a, b bpfBackend) int {
+			return cmp.Or(cmp.Compare(word(a, 0), word(b, 0)), cmp.Compare(word(a, 8), word(b, 8)),
+				cmp.Compare(a.Port, b.Port))
+		})
+		families[family] = slices.Compact(members)
+	}
+	return families
 }
 
 // backendSet numbers a set by 64 bits of SHA-256 over its members.

@@ -23,9 +23,25 @@ type step struct {
 func (n *node) play(t *testing.T, steps []step) {
 	t.Helper()
 	for i, s := range steps {
-		if got := s.do(n); got != s.want {
+		if got := s.do(n); got != s.want && got != noSuchThing {
 			t.Fatalf("step %d: got %q, want %q", i, got, s.want)
 		}
+	}
+}
+
+// noSuchThing is the outcome of what the node's family has no counterpart of.
+const noSuchThing = "no such thing in this family"
+
+// onlyIPv4 is an action that IPv6 has no counterpart of, onlyIPv6 the reverse.
+func onlyIPv4(do action) action { return only(false, do) }
+func onlyIPv6(do action) action { return only(true, do) }
+
+func only(v6 bool, do action) action {
+	return func(n *node) string {
+		if n.v6 != v6 {
+			return noSuchThing
+		}
+		return do(n)
 	}
 }
 
@@ -35,21 +51,26 @@ type story struct {
 	steps []step
 }
 
+// tell plays each story in IPv4, and again in IPv6.
 func tell(t *testing.T, stories []story) {
 	t.Helper()
 	n := newNode(t)
 	for _, s := range stories {
-		t.Run(s.name, func(t *testing.T) {
-			n.t = t
-			n.reset()
-			n.play(t, s.steps)
-		})
+		t.Run(s.name, func(t *testing.T) { n.tell(t, s, false) })
+		t.Run("IPv6: "+s.name, func(t *testing.T) { n.tell(t, s, true) })
 	}
+}
+
+func (n *node) tell(t *testing.T, s story, v6 bool) {
+	t.Helper()
+	n.t, n.v6 = t, v6
+	n.reset()
+	n.play(t, s.steps)
 }
 
 // pod is a pod of this node sending.
 func pod(ep Endpoint, p ipv4) action {
-	return func(n *node) string { return n.fromPod(ep, p.bytes()).String() }
+	return func(n *node) string { return n.fromPod(ep, n.form(p)).String() }
 }
 
 // far is the far node sending what it has not admitted before.
@@ -61,19 +82,19 @@ func farReply(id identity.ID, p ipv4) action { return tunnelled(farPrefix, id, t
 
 func tunnelled(from netip.Prefix, id identity.ID, reply bool, p ipv4) action {
 	return func(n *node) string {
-		return n.fromOverlay(tag(n.t, p.bytes(), from, id, reply)).String()
+		return n.fromOverlay(n.tag(n.form(p), from, id, reply)).String()
 	}
 }
 
 // host is the host stack sending into the tunnel; device is where the packet
 // came from, "" for a process of the node.
 func host(device string, p ipv4) action {
-	return func(n *node) string { return n.toOverlay(p.bytes(), device).String() }
+	return func(n *node) string { return n.toOverlay(n.form(p), device).String() }
 }
 
 // deliver is the host stack sending to a pod.
 func deliver(ep Endpoint, device string, p ipv4) action {
-	return func(n *node) string { return n.toPod(ep, p.bytes(), device).String() }
+	return func(n *node) string { return n.toPod(ep, n.form(p), device).String() }
 }
 
 // loads puts a policy in force.
@@ -87,7 +108,7 @@ func loads(table *policy.Table) action {
 // serves puts services in force.
 func serves(list ...service.Service) action {
 	return func(n *node) string {
-		_, err := n.SetServices(list)
+		_, err := n.SetServices(bothFamilies(list))
 		must(n.t, err)
 		return ""
 	}
@@ -98,6 +119,7 @@ func relabels(ep Endpoint, id identity.ID) action {
 	return func(n *node) string {
 		ep.Identity = id
 		must(n.t, n.SetEndpoint(ep))
+		must(n.t, n.SetEndpoint(sixth(ep)))
 		return ""
 	}
 }

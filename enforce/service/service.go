@@ -11,8 +11,8 @@ import (
 
 // Frontend is one address and port that a Service answers at.
 type Frontend struct {
-	// Addr is the ClusterIP; the zero Addr stands for every address of every
-	// node (a NodePort).
+	// Addr is the ClusterIP; 0.0.0.0 or :: stands for every address of that
+	// family of every node (a NodePort), the zero Addr for every IPv4 one.
 	Addr     netip.Addr
 	Port     uint16
 	Protocol policy.Protocol // TCP, UDP or SCTP
@@ -23,8 +23,8 @@ type Service struct {
 	Namespace, Name string
 	Port            string // the port's name, "" if it has none
 	Frontends       []Frontend
-	// Backends are the ready endpoints, sorted, without duplicates. With none
-	// a connection is refused.
+	// Backends are the ready endpoints, sorted, without duplicates. A frontend
+	// leads to those of its own family; with none a connection is refused.
 	Backends []netip.AddrPort
 	// Affinity is how long a client stays with its backend; 0 means none.
 	Affinity time.Duration

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // IPv4 options (RFC 791 section 3.1).
@@ -40,64 +41,76 @@ func parse4(p []byte) (header, error) {
 	h := header{
 		class: p[1], hops: p[8], protocol: p[9],
 		df: word&flagDF != 0, more: word&flagMF != 0, offset: word & offset4Mask,
-		id:  binary.BigEndian.Uint16(p[4:]),
+		id:  uint32(binary.BigEndian.Uint16(p[4:])),
 		src: netip.AddrFrom4([4]byte(p[12:])), dst: netip.AddrFrom4([4]byte(p[16:])),
 		payload: p[headerLen:total],
 	}
-	return h, h.checkFragment()
+	return h, h.checkFragment(maxLen - header4Len)
 }
 
-// parse6 reads a tunnel packet: a plain IPv6 header, and at most a Fragment
-// header that says what Encode would have written.
-func parse6(p []byte) (h header, src, dst netip.Addr, err error) {
+// parse6 reads an IPv6 packet with at most a Fragment header before what it
+// carries.
+func parse6(p []byte) (h header, err error) {
 	if len(p) < header6Len {
-		return h, src, dst, ErrTruncated
+		return h, ErrTruncated
 	}
 	first := binary.BigEndian.Uint32(p)
 	if first>>28 != 6 {
-		return h, src, dst, ErrVersion
-	}
-	if first&0xfffff != 0 {
-		return h, src, dst, fmt.Errorf("%w: flow label", ErrReserved)
+		return h, ErrVersion
 	}
 	size := header6Len + int(binary.BigEndian.Uint16(p[4:]))
 	if size > len(p) {
-		return h, src, dst, ErrTruncated
+		return h, ErrTruncated
 	}
-	h = header{class: byte(first >> 20), protocol: p[6], hops: p[7], payload: p[header6Len:size]}
-	src, dst = netip.AddrFrom16([16]byte(p[8:])), netip.AddrFrom16([16]byte(p[24:]))
-	if h.protocol == protoFragment {
-		if err := h.parseFragment(); err != nil {
-			return h, src, dst, err
-		}
+	h = header{
+		label: first & labelMask, class: byte(first >> 20), protocol: p[6], hops: p[7],
+		src: netip.AddrFrom16([16]byte(p[8:])), dst: netip.AddrFrom16([16]byte(p[24:])),
+		payload: p[header6Len:size],
 	}
-	if extension(h.protocol) {
-		return h, src, dst, fmt.Errorf("%w: %d", ErrProtocol, h.protocol)
+	if h.protocol != protoFragment {
+		return h, nil
 	}
-	if header4Len+len(h.payload) > 0xffff {
-		return h, src, dst, ErrLength
-	}
-	return h, src, dst, h.checkFragment()
-}
-
-// parseFragment moves the Fragment header from the payload into h. Reserved
-// bits, an identification above 16 bits and a header on a whole packet are
-// refused, since Encode makes none of them.
-func (h *header) parseFragment() error {
 	f := h.payload
 	if len(f) < fragmentLen {
-		return ErrTruncated
+		return h, ErrTruncated
 	}
-	word, id := binary.BigEndian.Uint16(f[2:]), binary.BigEndian.Uint32(f[4:])
-	if f[1] != 0 || word&reserved6Mask != 0 || id>>16 != 0 {
+	word := binary.BigEndian.Uint16(f[2:])
+	if f[1] != 0 || word&reserved6Mask != 0 {
+		return h, fmt.Errorf("%w: Fragment header", ErrReserved)
+	}
+	h.protocol, h.payload, h.fragmentHeader = f[0], f[fragmentLen:], true
+	h.more, h.offset, h.id = word&moreFragments6 != 0, word&offset6Mask>>3, binary.BigEndian.Uint32(f[4:])
+	return h, nil
+}
+
+// check4 refuses what Encode does not make of an IPv4 packet: a flow label, an
+// identification above 16 bits and a Fragment header on a whole packet.
+func (h header) check4() error {
+	if h.label != 0 {
+		return fmt.Errorf("%w: flow label", ErrReserved)
+	}
+	if h.id>>16 != 0 {
 		return fmt.Errorf("%w: Fragment header", ErrReserved)
 	}
-	h.protocol, h.payload = f[0], f[fragmentLen:]
-	h.more, h.offset, h.id = word&moreFragments6 != 0, word&offset6Mask>>3, uint16(id)
-	if !h.fragment() {
+	if h.fragmentHeader && !h.fragment() {
 		return fmt.Errorf("%w: a whole packet", ErrFragment)
 	}
-	return nil
+	if extension(h.protocol) {
+		return fmt.Errorf("%w: %d", ErrProtocol, h.protocol)
+	}
+	if header4Len+len(h.payload) > maxLen {
+		return ErrLength
+	}
+	return h.checkFragment(maxLen - header4Len)
+}
+
+// check6 refuses what no IPv6 packet in the tunnel has. An atomic fragment (RFC
+// 6946) is a whole packet.
+func (h header) check6() error {
+	if extension(h.protocol) || slices.Contains(extensions6, h.protocol) {
+		return fmt.Errorf("%w: %d", ErrProtocol, h.protocol)
+	}
+	return h.checkFragment(maxLen)
 }
 
 // checkOptions walks the IPv4 options that the translation drops. A source
@@ -126,6 +139,10 @@ func checkOptions(o []byte) error {
 	}
 	return nil
 }
+
+// extensions6 are further extension headers of IPv6: authentication, mobility,
+// host identity, shim6 (IANA). In IPv4 they are protocols as any other.
+var extensions6 = []byte{51, 135, 139, 140}
 
 // extension reports whether a protocol number would be taken for an IPv6
 // extension header inside the tunnel.

@@ -1,7 +1,9 @@
-// Package wire translates whole packets between IPv4 and the tunnel's IPv6, a
-// pure model of what the kernel programs do at the WireGuard device.
+// Package wire translates whole packets between what pods send and the
+// tunnel's IPv6, a pure model of what the kernel programs do at the WireGuard
+// device.
 //
-// The headers follow RFC 7915 sections 4.1 and 5.1 with four differences:
+// An IPv6 packet has other addresses in the tunnel, and else stays as it is. An
+// IPv4 packet has another header. The headers follow RFC 7915 sections 4.1 and 5.1 with four differences:
 // addresses as package overlay lays them out; traffic class, hop limit and
 // protocol number carried over unchanged, so that ICMP stays protocol 1 and its
 // payload stays as it is; a Fragment header only for what is a fragment; and DF
@@ -33,6 +35,8 @@ const (
 	header4Len  = 20
 	header6Len  = 40
 	fragmentLen = 8
+	maxLen      = 0xffff
+	labelMask   = 0xfffff
 
 	protoHopByHop    = 0
 	protoRouting     = 43
@@ -48,9 +52,10 @@ const (
 	moreFragments6 = 0x0001
 )
 
-// Route is what Encode adds to a packet: whence and whither it travels.
+// Route is what Encode and Encode6 add to a packet: whence and whither it
+// travels.
 type Route struct {
-	From, To netip.Prefix // tunnel prefixes of the two nodes
+	From, To netip.Prefix // of the two nodes: tunnel prefixes, or IPv6 pod CIDRs
 	Identity uint32       // of the sending endpoint
 	Reply    bool         // the sending node vouches that this is a reply
 }
@@ -81,11 +86,14 @@ func Encode(packet []byte, route Route) ([]byte, error) {
 // its addresses said. The identification of a packet that is no fragment is
 // zero (RFC 6864 section 4.1).
 func Decode(packet []byte) ([]byte, overlay.Tag, error) {
-	h, src, dst, err := parse6(packet)
+	h, err := parse6(packet)
+	if err == nil {
+		err = h.check4()
+	}
 	if err != nil {
 		return nil, overlay.Tag{}, err
 	}
-	tag, err := overlay.ParseTag(src, dst)
+	tag, err := overlay.ParseTag(h.src, h.dst)
 	if err != nil {
 		return nil, overlay.Tag{}, err
 	}
@@ -95,10 +103,12 @@ func Decode(packet []byte) ([]byte, overlay.Tag, error) {
 
 // header holds what both forms of a packet have in common.
 type header struct {
+	label                 uint32
 	class, hops, protocol byte
 	df, more              bool
+	fragmentHeader        bool   // of IPv6
 	offset                uint16 // of a fragment, in units of 8 bytes
-	id                    uint16 // of a fragment
+	id                    uint32 // of a fragment
 	src, dst              netip.Addr
 	payload               []byte
 }
@@ -126,7 +136,7 @@ func (h header) encode6(src, dst netip.Addr) []byte {
 			word |= moreFragments6
 		}
 		binary.BigEndian.PutUint16(p[42:], word)
-		binary.BigEndian.PutUint32(p[44:], uint32(h.id))
+		binary.BigEndian.PutUint32(p[44:], h.id)
 	}
 	return append(p, h.payload...)
 }
@@ -136,7 +146,7 @@ func (h header) encode4() []byte {
 	p := make([]byte, header4Len, header4Len+len(h.payload))
 	p[0], p[1], p[8], p[9] = 0x45, h.class, h.hops, h.protocol
 	binary.BigEndian.PutUint16(p[2:], uint16(header4Len+len(h.payload)))
-	binary.BigEndian.PutUint16(p[4:], h.id)
+	binary.BigEndian.PutUint16(p[4:], uint16(h.id))
 	word := h.offset
 	if h.df {
 		word |= flagDF
@@ -152,14 +162,14 @@ func (h header) encode4() []byte {
 	return append(p, h.payload...)
 }
 
-// checkFragment refuses fragments that RFC 791 does not allow: a piece that
-// is not the last must fill whole units of 8 bytes, and none may end behind
-// the largest packet.
-func (h header) checkFragment() error {
+// checkFragment refuses fragments that RFC 791 and RFC 8200 do not allow: a
+// piece that is not the last must fill whole units of 8 bytes, and none may end
+// behind the largest packet, whose payload has limit bytes.
+func (h header) checkFragment(limit int) error {
 	if h.more && (len(h.payload) == 0 || len(h.payload)%8 != 0) {
 		return fmt.Errorf("%w: %d bytes and more to come", ErrFragment, len(h.payload))
 	}
-	if h.fragment() && int(h.offset)*8+len(h.payload) > 0xffff-header4Len {
+	if h.fragment() && int(h.offset)*8+len(h.payload) > limit {
 		return fmt.Errorf("%w: ends at byte %d", ErrFragment, int(h.offset)*8+len(h.payload))
 	}
 	return nil
