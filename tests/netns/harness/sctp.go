@@ -77,7 +77,9 @@ func (h *Host) sctpSocket(limit time.Duration, use func(fd int) error) (*os.File
 // association, and compares them. The client knows the server as via.
 func TransferSCTP(client, server *Host, via netip.AddrPort, port uint16, count int, limit time.Duration) error {
 	listener, err := server.sctpSocket(limit, func(fd int) error {
-		return errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: server.Addr.As4()}), unix.Listen(fd, 1))
+		// The last association on the port may not be over yet.
+		reuse := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		return errors.Join(reuse, unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: server.Addr.As4()}), unix.Listen(fd, 1))
 	})
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
