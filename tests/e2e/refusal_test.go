@@ -77,6 +77,7 @@ func TestRefusal(t *testing.T) {
 	t.Run("policy", func(t *testing.T) {
 		apply(t, badPolicy)
 		awaitEvent(t, "NetworkPolicy", "bad", "010.244.0.0/16")
+		counted(t, `signet_policy_refused_parts{namespace="e2e-refusal",policy="bad",reason="peer"} 1`)
 		check(t, lab.Silence)
 		apply(t, goodPolicy)
 		check(t, lab.Answer)
@@ -95,6 +96,17 @@ func TestRefusal(t *testing.T) {
 		awaitEvent(t, "Identity", "4242", "")
 		check(t, lab.Answer)
 	})
+}
+
+// counted checks that every node's metrics have a line.
+func counted(t *testing.T, line string) {
+	t.Helper()
+	for n, node := range cluster.Nodes {
+		out, err := cluster.OnNode(t.Context(), n, "curl", "-sf", "http://127.0.0.1:9470/metrics")
+		if err != nil || !strings.Contains(out, line+"\n") {
+			t.Errorf("metrics of %s lack %s: %v", node.Name, line, err)
+		}
+	}
 }
 
 // rogueTunnel claims the pods of a worker for a key of its own.

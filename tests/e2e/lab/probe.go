@@ -56,6 +56,15 @@ type Result struct {
 // OK reports whether the probe found what it wanted.
 func (r Result) OK() bool { return r.Got == r.Want }
 
+// Answered is the name of the server that answered, "" if none did.
+func (r Result) Answered() string {
+	name, _, _ := strings.Cut(r.Detail, " ")
+	if r.Got != Answer {
+		return ""
+	}
+	return name
+}
+
 // String tells the whole of it.
 func (r Result) String() string {
 	return fmt.Sprintf("%s -> %s:%d/%s: want %s, got %s %s",
