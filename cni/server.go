@@ -54,17 +54,30 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 func (s *Server) handler() http.Handler {
 	const endpoint = " /v1/endpoints/{container}/{ifname}"
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST"+endpoint, s.observed("allocate", s.allocate))
-	mux.HandleFunc("PUT"+endpoint, s.observed("attach", s.attach))
-	mux.HandleFunc("GET"+endpoint, s.observed("check", s.check))
-	mux.HandleFunc("DELETE"+endpoint, s.observed("remove", s.remove))
-	mux.HandleFunc("POST /v1/gc", s.observed("gc", s.collect))
-	mux.HandleFunc("GET /v1/status", s.observed("status", s.status))
+	mux.HandleFunc("POST"+endpoint, s.observed(opAllocate, s.allocate))
+	mux.HandleFunc("PUT"+endpoint, s.observed(opAttach, s.attach))
+	mux.HandleFunc("GET"+endpoint, s.observed(opCheck, s.check))
+	mux.HandleFunc("DELETE"+endpoint, s.observed(opRemove, s.remove))
+	mux.HandleFunc("POST /v1/gc", s.observed(opGC, s.collect))
+	mux.HandleFunc("GET /v1/status", s.observed(opStatus, s.status))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusNotFound, fmt.Errorf("the agent does not know the request %s %.80q", r.Method, r.URL.Path))
 	})
 	return mux
 }
+
+// The requests, as Config.Observe is told of them.
+const (
+	opAllocate = "allocate" // the first half of an ADD
+	opAttach   = "attach"   // the second
+	opCheck    = "check"
+	opRemove   = "remove"
+	opGC       = "gc"
+	opStatus   = "status"
+)
+
+// Operations are all that Config.Observe is told of.
+var Operations = []string{opAllocate, opAttach, opCheck, opRemove, opGC, opStatus}
 
 // observed tells Config.Observe of every request.
 func (s *Server) observed(operation string, handle http.HandlerFunc) http.HandlerFunc {

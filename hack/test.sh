@@ -2,7 +2,9 @@
 # Run tests as root, none of them skipped for want of it: test.sh PACKAGE...
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/kind/lib.sh"
 
-"$REPO/hack/packages.sh" ip=iproute2 tc=iproute2 iptables=iptables
+"$REPO/hack/packages.sh" ip=iproute2 tc=iproute2 iptables=iptables chromium=chromium
+SIGNET_PROMETHEUS=$("$REPO/tests/prometheus/fetch.sh")
+export SIGNET_PROMETHEUS
 cd "$REPO"
 report=$(mktemp -d)
 trap 'rm -rf "$report"' EXIT

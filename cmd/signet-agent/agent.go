@@ -50,7 +50,7 @@ func runAgent(ctx context.Context, cfg config, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &agent{cfg: cfg, log: log}
 	a.status = newStatus(a)
-	a.metrics = metrics.New(a.status)
+	a.metrics = metrics.New(a.status, cni.Operations...)
 	a.hits = newHits()
 	a.loops = newLoops(a)
 	cfg.settings.changed = a.loops.configured

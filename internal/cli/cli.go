@@ -57,7 +57,10 @@ func (e Env) name() string {
 
 // Cluster is what the command needs of agents.Cluster.
 type Cluster interface {
+	// Name is what users call the cluster.
+	Name() string
 	Agents(ctx context.Context) ([]agents.Agent, error)
+	Owners(ctx context.Context) (map[string]agents.Owner, error)
 	Exec(ctx context.Context, agent agents.Agent, command []string, stdout io.Writer) error
 	// RunAt is Exec with a standard input, RunIn the same in a pod of a trial.
 	RunAt(ctx context.Context, agent agents.Agent, command []string, stdin io.Reader, stdout io.Writer) error
@@ -136,7 +139,8 @@ line makes no sense. What fails is one line on standard error.`,
   signet flows --pod concert/vip           who talks to this pod?
   signet policy why --from concert/stranger --to concert/vip --port 80
   signet connectivity test                 does everything reach what it should?
-  signet sysdump                           all that a bug report needs`,
+  signet sysdump                           all that a bug report needs
+  signet ui                                a live map in your browser`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -151,7 +155,7 @@ line makes no sense. What fails is one line on standard error.`,
 	flags.StringVar(&a.namespace, "signet-namespace", agents.DefaultNamespace, "namespace of the agents")
 	flags.StringSliceVar(&a.nodes, "node", nil, "ask only these nodes of the cluster")
 	root.AddCommand(a.statusCommand(), a.endpointCommand(), a.identityCommand(), a.flowsCommand(), a.policyCommand(), a.serviceCommand(),
-		a.connectivityCommand(), a.sysdumpCommand(), a.nodeFactsCommand(), a.probeCommand(), a.versionCommand())
+		a.connectivityCommand(), a.sysdumpCommand(), a.uiCommand(), a.nodeFactsCommand(), a.probeCommand(), a.versionCommand())
 	a.completion(root)
 	return root
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/kube/agents"
 )
 
@@ -23,10 +24,12 @@ const (
 
 // followers stream from all nodes until ctx ends. A node that ends its stream,
 // as an agent does that restarts, is asked again; one that joins is asked too.
-// If no node has ever answered, they give up.
+// If no node has ever answered, they give up, unless they are patient: then
+// they tell of every node when it answers first, too.
 type followers struct {
 	target  target
 	flags   flowFlags
+	patient bool
 	records chan<- nodeRecord
 	giveUp  context.CancelFunc
 	running sync.WaitGroup
@@ -39,9 +42,13 @@ type followers struct {
 // followAll starts followers; the channel is closed when they have ended. Nodes
 // that join are followed too unless only some were asked for.
 func (t target) followAll(ctx context.Context, flags flowFlags, joining bool) <-chan nodeRecord {
+	return t.startFollowers(ctx, &followers{flags: flags}, joining)
+}
+
+func (t target) startFollowers(ctx context.Context, f *followers, joining bool) <-chan nodeRecord {
 	records := make(chan nodeRecord, 256)
 	ctx, cancel := context.WithCancel(ctx)
-	f := &followers{target: t, flags: flags, records: records, giveUp: cancel, known: map[string]bool{}}
+	f.target, f.records, f.giveUp, f.known = t, records, cancel, map[string]bool{}
 	go func() {
 		defer close(records)
 		defer cancel()
@@ -100,6 +107,9 @@ func (f *followers) node(ctx context.Context, agent agents.Agent) {
 
 // renew finds the pod that is a node's agent now.
 func (f *followers) renew(ctx context.Context, agent agents.Agent) agents.Agent {
+	if f.target.cluster == nil {
+		return agent
+	}
 	found, err := f.target.cluster.Agents(ctx)
 	if err != nil {
 		return agent
@@ -140,10 +150,25 @@ func (n *follower) stream(ctx context.Context, agent agents.Agent) (time.Duratio
 			n.pass(ctx, record)
 		}
 	}()
-	err := n.target.stream(ctx, agent, remoteCommand(n.flags.command()), true, mine)
+	err := n.ask(ctx, agent, mine)
 	close(mine)
 	<-passed
 	return time.Since(began), err
+}
+
+// ask asks the agent of a cluster's node, or this node's.
+func (n *follower) ask(ctx context.Context, agent agents.Agent, mine chan<- nodeRecord) error {
+	if n.target.local == nil {
+		return n.target.stream(ctx, agent, remoteCommand(n.flags.command()), true, mine)
+	}
+	err := n.target.local.Flows(ctx, n.flags.Query, func(r api.Record) error {
+		mine <- nodeRecord{node: agent.Node, Record: r}
+		return nil
+	})
+	if err == nil {
+		return errStreamEnded
+	}
+	return explainLocal(err)
 }
 
 func (n *follower) pass(ctx context.Context, record nodeRecord) {
@@ -160,10 +185,10 @@ func (n *follower) answers(ctx context.Context, node string) {
 	if !n.hoped {
 		n.hopes++
 	}
-	told := n.told
+	news := n.told != "" || n.patient
 	n.answered, n.hoped, n.told = true, true, ""
 	n.mu.Unlock()
-	if told != "" {
+	if news {
 		n.pass(ctx, nodeRecord{node: node, back: true})
 	}
 }
@@ -177,7 +202,7 @@ func (n *follower) failed(ctx context.Context, node string, err error) {
 	if n.hoped && !n.answered {
 		n.hoped, n.hopes = false, n.hopes-1
 	}
-	hopeless := n.hopes == 0
+	hopeless := n.hopes == 0 && !n.patient
 	n.mu.Unlock()
 	if !known {
 		n.pass(ctx, nodeRecord{node: node, failed: reason})

@@ -168,6 +168,13 @@ func (c *cluster) Trial(trial.Config) (*trial.Trial, error) {
 	return nil, errors.New("no cluster")
 }
 
+func (c *cluster) Name() string { return "kind-test" }
+
+// Owners knows that a Deployment made vip.
+func (c *cluster) Owners(context.Context) (map[string]agents.Owner, error) {
+	return map[string]agents.Owner{"concert/vip": {Kind: "Deployment", Name: "vip"}}, c.err
+}
+
 func (c *cluster) Exec(ctx context.Context, agent agents.Agent, command []string, stdout io.Writer) error {
 	c.mu.Lock()
 	c.commands = append(c.commands, strings.Join(command, " "))

@@ -33,11 +33,15 @@ func (p *podNames) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.byAddr = make(map[netip.Addr]api.Endpoint, len(answer.Items))
-	for _, e := range answer.Items {
+	p.set(answer.Items)
+	return nil
+}
+
+func (p *podNames) set(pods []api.Endpoint) {
+	p.byAddr = make(map[netip.Addr]api.Endpoint, len(pods))
+	for _, e := range pods {
 		p.byAddr[e.Addr] = e
 	}
-	return nil
 }
 
 // refresh fetches again, not too often, if one of the records has an end that

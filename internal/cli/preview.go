@@ -108,6 +108,17 @@ type observed struct {
 	flows    []api.Flow
 }
 
+func newObserved(known []api.Identity, inForce []api.PolicyStatus) *observed {
+	p := &observed{sets: map[identity.ID]identity.Set{}}
+	for _, i := range known {
+		p.sets[i.ID] = i.Set()
+	}
+	for _, status := range inForce {
+		p.policies = append(p.policies, status.Source)
+	}
+	return p
+}
+
 // observe asks all nodes. Those that fail are missing from the flows.
 func (a *app) observe(ctx context.Context, t target) (*observed, []Failure, error) {
 	known, err := identities(ctx, t)
@@ -118,13 +129,7 @@ func (a *app) observe(ctx context.Context, t target) (*observed, []Failure, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &observed{sets: map[identity.ID]identity.Set{}}
-	for _, i := range known.Items {
-		p.sets[i.ID] = i.Set()
-	}
-	for _, status := range mergePolicies(inForce.Items) {
-		p.policies = append(p.policies, status.Source)
-	}
+	p := newObserved(known.Items, mergePolicies(inForce.Items))
 	names := &podNames{target: t, now: a.env.Now}
 	if err := names.fetch(ctx); err != nil {
 		return nil, nil, err

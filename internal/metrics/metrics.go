@@ -23,8 +23,9 @@ type Metrics struct {
 	policyNames *bound
 }
 
-// New makes the metrics of a node.
-func New(source Source) *Metrics {
+// New makes the metrics of a node. The operations of the CNI plugin are told
+// from the start: an error that comes out of nowhere is no increase.
+func New(source Source, operations ...string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(), namespaces: newBound(maxNamespaces), policyNames: newBound(maxPolicies),
 		verdicts: counter("verdicts_total",
@@ -44,6 +45,10 @@ func New(source Source) *Metrics {
 	m.registry.MustRegister(&collector{source: source, now: time.Now}, m.verdicts, m.policies, m.compile,
 		m.propagation, m.cni, m.cniErrors, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, operation := range operations {
+		m.cni.WithLabelValues(operation)
+		m.cniErrors.WithLabelValues(operation)
+	}
 	return m
 }
 

@@ -54,7 +54,7 @@ func expectLines(t *testing.T, text string, lines ...string) {
 }
 
 func TestScrape(t *testing.T) {
-	m := New(example())
+	m := New(example(), "add", "remove")
 	m.Count(Verdict{
 		Direction: "ingress", Verdict: "dropped", Reason: "policy-ingress", Namespace: "concert",
 		Policies: []Policy{{"concert", "vip", "ingress", "denied"}},
@@ -84,7 +84,8 @@ func TestScrape(t *testing.T) {
 		`signet_policy_compile_seconds_count 1`,
 		`signet_policy_propagation_seconds_count 1`,
 		`signet_cni_request_seconds_count{operation="add"} 2`,
-		`signet_cni_errors_total{operation="add"} 1`)
+		`signet_cni_errors_total{operation="add"} 1`,
+		`signet_cni_errors_total{operation="remove"} 0`)
 	if strings.Contains(text, `handshake_age_seconds{peer="new"}`) {
 		t.Error("a peer without a handshake has an age")
 	}

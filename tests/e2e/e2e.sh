@@ -2,6 +2,9 @@
 # Run the end-to-end tests against $CLUSTER, or those whose names match, and count them: e2e.sh [PATTERN]
 . "$(dirname "${BASH_SOURCE[0]}")/../kind/lib.sh"
 
+"$REPO/hack/packages.sh" chromium=chromium
+SIGNET_PROMETHEUS=$("$REPO/tests/prometheus/fetch.sh")
+export SIGNET_PROMETHEUS
 alone
 PATH=$SIGNET_CACHE/bin:$PATH
 began=$SECONDS

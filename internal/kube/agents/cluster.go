@@ -50,8 +50,14 @@ func Connect(c Config) (*Cluster, error) {
 	if c.Namespace == "" {
 		c.Namespace = DefaultNamespace
 	}
+	if raw, err := loader.RawConfig(); err == nil && c.Context == "" {
+		c.Context = raw.CurrentContext
+	}
 	return &Cluster{rest: config, core: core, namespace: c.Namespace, context: c.Context}, nil
 }
+
+// Name is the context of the kubeconfig.
+func (c *Cluster) Name() string { return c.context }
 
 // Agents lists the agents by node, and the nodes that have none if the user
 // may list nodes. It fails if there is no agent at all.

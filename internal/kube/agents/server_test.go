@@ -47,7 +47,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch path := r.URL.Path; {
-	case path == pods:
+	case path == pods, path == "/api/v1/pods":
 		write(w, http.StatusOK, corev1.PodList{TypeMeta: kind("PodList"), Items: s.pods})
 	case path == "/api/v1/nodes":
 		list := corev1.NodeList{TypeMeta: kind("NodeList")}
