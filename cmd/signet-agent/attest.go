@@ -21,6 +21,7 @@ const publishInterval = 500 * time.Millisecond
 // (kube.Watcher).
 type publisher interface {
 	OwnIdentities() (ids []identity.ID, listed bool)
+	OwnVerified() []identity.ID
 	PublishIdentities(ctx context.Context, ids []identity.ID) error
 }
 
@@ -40,31 +41,44 @@ type attest struct {
 	stated []identity.ID             // as last written
 }
 
-// ensure has ids published. Where others drop what is not, it returns once they
-// are; else they will be within publishInterval.
-func (a *attest) ensure(ctx context.Context, ids []identity.ID) error {
+// ensure has ids published within publishInterval. Where others drop what is
+// not verified, it has them published when it returns, and gives those that
+// the verifier has not found with this node's pods (yet).
+func (a *attest) ensure(ctx context.Context, ids []identity.ID) (unverified []identity.ID, err error) {
+	missing := a.use(ids)
+	if a.mode() != datapath.Enforce {
+		if missing {
+			a.poke()
+		}
+		return nil, nil
+	}
+	if missing {
+		if err := a.flush(ctx); err != nil {
+			return nil, fmt.Errorf("publish the node's identities: %w", err)
+		}
+	}
+	verified := a.publisher.OwnVerified()
+	for _, id := range ids {
+		if _, ok := slices.BinarySearch(verified, id); !ok {
+			unverified = append(unverified, id)
+		}
+	}
+	return unverified, nil
+}
+
+// use notes that endpoints have, or are about to have, ids, and reports whether
+// one of them has not been published.
+func (a *attest) use(ids []identity.ID) (missing bool) {
 	published, _ := a.publisher.OwnIdentities()
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, id := range ids {
 		a.used[id] = a.now()
-	}
-	missing := slices.ContainsFunc(ids, func(id identity.ID) bool {
 		_, listed := slices.BinarySearch(published, id)
 		_, stated := slices.BinarySearch(a.stated, id)
-		return !listed && !stated
-	})
-	a.mu.Unlock()
-	if !missing {
-		return nil
+		missing = missing || !listed && !stated
 	}
-	if a.mode() != datapath.Enforce {
-		a.poke()
-		return nil
-	}
-	if err := a.flush(ctx); err != nil {
-		return fmt.Errorf("publish the node's identities: %w", err)
-	}
-	return nil
+	return missing
 }
 
 // sync publishes the identities that packets of this node can carry, unless
@@ -119,8 +133,13 @@ func (a *attest) current(published []identity.ID) []identity.ID {
 	return ids
 }
 
-// syncAttested puts in force what the other nodes publish.
+// syncAttested puts in force for whom the nodes speak. Endpoints here may have
+// waited for that.
 func (l *loops) syncAttested(context.Context) error {
+	if own := l.agent.watcher.OwnVerified(); !slices.Equal(own, l.verified) {
+		l.verified = own
+		l.rules.Poke()
+	}
 	mode := l.agent.cfg.settings.current().attestation
 	_, err := l.agent.datapath.SetAttested(l.agent.watcher.Attested(), mode)
 	return err

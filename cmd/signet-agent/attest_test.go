@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 type fakeTunnel struct {
 	ids     []identity.ID
 	listed  bool
+	proved  []identity.ID // as the verifier has found
 	writes  int
 	err     error
 	inForce map[netip.Addr]datapath.Endpoint
@@ -26,6 +28,8 @@ type fakeTunnel struct {
 }
 
 func (f *fakeTunnel) OwnIdentities() ([]identity.ID, bool) { return f.ids, f.listed }
+
+func (f *fakeTunnel) OwnVerified() []identity.ID { return f.proved }
 
 func (f *fakeTunnel) PublishIdentities(_ context.Context, ids []identity.ID) error {
 	if f.err != nil {
@@ -99,11 +103,18 @@ func TestAttestEnsure(t *testing.T) {
 	a := f.attest()
 	ensure := func(writes, pokes int, ids ...identity.ID) {
 		t.Helper()
-		if err := a.ensure(t.Context(), ids); err != nil {
+		unverified, err := a.ensure(t.Context(), ids)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if f.writes != writes || f.pokes != pokes {
-			t.Errorf("%v: %d writes, %d pokes; want %d, %d", ids, f.writes, f.pokes, writes, pokes)
+		var want []identity.ID
+		for _, id := range ids {
+			if f.mode == datapath.Enforce && !slices.Contains(f.proved, id) {
+				want = append(want, id)
+			}
+		}
+		if f.writes != writes || f.pokes != pokes || !slices.Equal(unverified, want) {
+			t.Errorf("%v: %d writes, %d pokes, unverified %v; want %d, %d, %v", ids, f.writes, f.pokes, unverified, writes, pokes, want)
 		}
 	}
 	ensure(0, 0)
@@ -111,12 +122,13 @@ func TestAttestEnsure(t *testing.T) {
 	f.mode = datapath.Enforce
 	ensure(1, 1, 300)
 	ensure(1, 1, 300)
+	f.proved = []identity.ID{300}
 	f.ids = nil // the watch lags behind
 	ensure(1, 1, 300)
 	ensure(2, 1, 300, 301)
 	f.err = errors.New("API server away")
 	ensure(2, 1, 300)
-	if err := a.ensure(t.Context(), []identity.ID{302}); !errors.Is(err, f.err) {
+	if _, err := a.ensure(t.Context(), []identity.ID{302}); !errors.Is(err, f.err) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -129,7 +141,7 @@ func TestUnpublishedIdentityIsNotUsed(t *testing.T) {
 	r, k := newTestRules(t, c)
 	syncRules(t, r)
 	refused := errors.New("no")
-	r.attest = func(context.Context, []identity.ID) error { return refused }
+	r.attest = func(context.Context, []identity.ID) ([]identity.ID, error) { return nil, refused }
 	c.relabel("a", "new")
 	if err := r.sync(t.Context()); !errors.Is(err, refused) || k.endpoints[ep.Addr] != roleID("old") {
 		t.Errorf("%v, endpoint has %s", err, k.endpoints[ep.Addr])
@@ -139,5 +151,39 @@ func TestUnpublishedIdentityIsNotUsed(t *testing.T) {
 	}
 	if err := r.connect(t.Context(), ep); !errors.Is(err, refused) {
 		t.Errorf("connect: %v", err)
+	}
+}
+
+// Where other nodes would drop what is not verified, endpoints keep what they
+// have until it is, without anything being wrong with the rest; a new endpoint
+// waits.
+func TestUnverifiedIdentityIsNotUsed(t *testing.T) {
+	c := newFakeCluster()
+	moving, staying := c.addPod("a", "old"), c.addPod("b", "other")
+	r, k := newTestRules(t, c)
+	syncRules(t, r)
+	var unverified []identity.ID
+	r.attest = func(_ context.Context, ids []identity.ID) ([]identity.ID, error) {
+		return slices.DeleteFunc(slices.Clone(ids), func(id identity.ID) bool { return !slices.Contains(unverified, id) }), nil
+	}
+	unverified = []identity.ID{roleID("new")}
+	c.relabel("a", "new")
+	c.relabel("b", "another")
+	syncRules(t, r)
+	if k.endpoints[moving.Addr] != roleID("old") || k.endpoints[staying.Addr] != roleID("another") {
+		t.Errorf("endpoints have %v", k.endpoints)
+	}
+	if told := r.unverified(); !strings.Contains(told, roleID("new").String()) || !strings.Contains(told, "signet-verifier") {
+		t.Errorf("told: %q", told)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := r.connect(ctx, moving); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("connect: %v", err)
+	}
+	unverified = nil
+	syncRules(t, r)
+	if k.endpoints[moving.Addr] != roleID("new") || r.unverified() != "" {
+		t.Errorf("endpoint has %s; told: %q", k.endpoints[moving.Addr], r.unverified())
 	}
 }

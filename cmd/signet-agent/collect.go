@@ -13,7 +13,7 @@ const collectInterval = time.Minute
 // collect takes part in the election until ctx ends, and collects while this
 // node is elected.
 func (a *agent) collect(ctx context.Context) {
-	err := a.client.Lead(ctx, kube.DefaultElection, func(ctx context.Context) {
+	err := a.client.Lead(ctx, kube.CollectElection, func(ctx context.Context) {
 		a.elected.Store(true)
 		defer a.elected.Store(false)
 		a.loops.report.Poke()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
+	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/internal/masquerade"
 	"github.com/signet-cni/signet/internal/reconcile"
@@ -43,6 +44,7 @@ type loops struct {
 	publish  *reconcile.Loop
 	attest   *reconcile.Loop // what this node speaks for
 	attested *reconcile.Loop // what the others do
+	verified []identity.ID   // of this node's, as syncAttested last saw them
 }
 
 func newLoops(a *agent) *loops {

@@ -45,7 +45,9 @@ type rulesConfig struct {
 	endpoints func() []cni.Endpoint
 	ignore    func() identity.Ignore
 	audit     func() audit
-	attest    func(context.Context, []identity.ID) error // before they are used
+	// attest publishes identities before they are used, and gives those that
+	// other nodes would not take from this one yet.
+	attest func(context.Context, []identity.ID) (unverified []identity.ID, err error)
 	// compiledIn is told how long each compilation took.
 	compiledIn func(time.Duration)
 	log        *slog.Logger
@@ -64,7 +66,8 @@ type rules struct {
 	sets     map[identity.ID]identity.Set // what compiled knows
 	policies []policy.Policy
 	audited  audit
-	loaded   bool // compiled is in force
+	loaded   bool          // compiled is in force
+	waiting  []identity.ID // of endpoints that keep another until these are verified
 }
 
 func newRules(config rulesConfig) *rules {
@@ -84,12 +87,11 @@ func (r *rules) sync(ctx context.Context) error {
 	policies, _ := r.cluster.Policies()
 	r.learn()
 	members, failed := r.identify(ctx, policies)
-	if err := r.vouch(ctx, members); err != nil {
-		members, failed = nil, errors.Join(failed, err) // all keep what they have
-	}
+	members, waiting, err := r.vouch(ctx, members)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return errors.Join(r.apply(members, policies), failed)
+	r.waiting = waiting
+	return errors.Join(r.apply(members, policies), failed, err)
 }
 
 // connect puts one new endpoint in force, with policy that knows it.
@@ -103,7 +105,7 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 	if m.id, err = r.resolve(ctx, pod, policies); err != nil {
 		return err
 	}
-	if err := r.vouch(ctx, []member{m}); err != nil {
+	if err := r.awaitVouched(ctx, m); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -113,15 +115,6 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 		return r.setEndpoint(m)
 	}
 	return r.apply([]member{m}, policies)
-}
-
-// vouch has the members' identities published.
-func (r *rules) vouch(ctx context.Context, members []member) error {
-	ids := make([]identity.ID, 0, len(members))
-	for _, m := range members {
-		ids = append(ids, m.id)
-	}
-	return r.attest(ctx, ids)
 }
 
 // disconnect forgets an endpoint; nothing passes to or from it any more.

@@ -158,7 +158,7 @@ func newTestRules(t *testing.T, c *fakeCluster) (*rules, *fakeKernel) {
 	return newRules(rulesConfig{
 		cluster: c, kernel: k, registry: identity.NewRegistry(c), ignore: identity.DefaultIgnore,
 		endpoints: func() []cni.Endpoint { return c.endpoints }, log: slog.New(slog.DiscardHandler),
-		attest:     func(context.Context, []identity.ID) error { return nil },
+		attest:     func(context.Context, []identity.ID) ([]identity.ID, error) { return nil, nil },
 		compiledIn: func(time.Duration) {}, audit: func() audit { return c.audit },
 	}), k
 }

@@ -12,7 +12,7 @@ const publishing = "cni"
 
 // subsystemOrder is the order in which the parts need each other.
 var subsystemOrder = []string{
-	"configuration", "api-server", "tunnel", "policy", "services", "masquerade", "guard", "endpoints", "attested", "hooks",
+	"configuration", "api-server", "tunnel", "policy", "services", "masquerade", "guard", "endpoints", "attested", "verified", "hooks",
 	publishing, "events", "metrics",
 }
 
@@ -27,6 +27,7 @@ var remedies = map[string]string{
 	"masquerade":    "the kernel needs nftables with NAT (CONFIG_NFT_NAT, CONFIG_NFT_MASQ): \"nft list table ip signet\" on the node",
 	"guard":         "the kernel needs nftables for inet (CONFIG_NF_TABLES_INET): \"nft list table inet signet-guard\" on the node",
 	"endpoints":     "see the Events of the pod that the message names; deleting the pod makes it anew",
+	"verified":      "look whether signet-verifier runs: \"kubectl -n kube-system get pods -l app.kubernetes.io/name=signet-verifier\"; it never finds static pods",
 	"attested":      "see \"kubectl get tunnels\": this node cannot use what another one publishes",
 	"hooks":         "another program may have taken the interface: \"bpftool net\" on the node; restarting the agent attaches anew",
 	publishing:      "see the other problems of the node first; /etc/cni/net.d must be writable",
@@ -52,6 +53,9 @@ func (s *status) subsystems(watches []api.Watch) []api.Subsystem {
 	states["api-server"] = watchState(watches)
 	if err := s.agent.cfg.settings.problem(); err != nil {
 		states["configuration"] = failing("configuration", err.Error())
+	}
+	if waits := s.agent.rules.unverified(); waits != "" {
+		states["verified"] = failing("verified", waits)
 	}
 	if err := s.agent.noMetrics.Load(); err != nil {
 		states["metrics"] = failing("metrics", (*err).Error())

@@ -8,8 +8,8 @@ import (
 	"github.com/signet-cni/signet/identity"
 )
 
-// Attestation is what becomes of a packet whose identity the sending node has
-// not published.
+// Attestation is what becomes of a packet whose identity is not verified for
+// the sending node.
 type Attestation uint32
 
 // The modes.
@@ -63,8 +63,8 @@ func (a *attestation) open(objs *bpfObjects) error {
 	return nil
 }
 
-// SetAttested puts in force which identities the node of each tunnel /64 has
-// published, and what becomes of others. Flows are judged again only where
+// SetAttested puts in force for which identities the node of each tunnel /64
+// speaks, and what becomes of others. Flows are judged again only where
 // Enforce could end them: when it begins, and when a node takes an identity
 // back.
 func (d *Datapath) SetAttested(desired map[netip.Prefix][]identity.ID, mode Attestation) (changed bool, err error) {
@@ -133,7 +133,7 @@ func (a *attestation) update(word uint64, ids []identity.ID, added, removed *boo
 	return nil
 }
 
-// Unattested counts the packets whose identity their node had not published,
+// Unattested counts the packets whose identity was not verified for their node,
 // since the node started: in Audit the first of each flow and revision.
 func (d *Datapath) Unattested() (DropCount, error) {
 	var perCPU []bpfDropCount

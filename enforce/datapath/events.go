@@ -81,7 +81,7 @@ type Event struct {
 	DstIdentity identity.ID // Unknown where only the receiver knows
 	Revision    uint32      // policy revision of the verdict
 	Length      uint32      // bytes of the packet
-	Unattested  bool        // the sending node has not published SrcIdentity
+	Unattested  bool        // SrcIdentity is not verified for the sending node
 	Again       bool        // the flow was judged before, under another policy or identity
 }
 

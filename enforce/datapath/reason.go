@@ -37,7 +37,7 @@ var reasons = [...]struct{ name, text string }{
 	bpfReasonREASON_ICMP_UNRELATED:         {"icmp-unrelated", "ICMP error about no admitted flow, or a redirect"},
 	bpfReasonREASON_TRANSLATION_FAILED:     {"translation-failed", "the kernel refused to rewrite the packet"},
 	bpfReasonREASON_UNTRUSTED_PATH:         {"untrusted-path", "a pod's address as source, outside the tunnel"},
-	bpfReasonREASON_UNATTESTED:             {"unattested", "an identity that the sending node has not published"},
+	bpfReasonREASON_UNATTESTED:             {"unattested", "an identity that is not verified for the sending node"},
 	bpfReasonREASON_LINK_LOCAL:             {"link-local", "IPv6 neighbour discovery, router advertisement, multicast or link-local address"},
 	bpfReasonREASON_EXTENSION_HEADER:       {"extension-header", "an IPv6 extension header other than a Fragment header"},
 }

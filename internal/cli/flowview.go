@@ -169,7 +169,7 @@ func noteText(f *api.Flow, wide bool) string {
 	add(!denied && len(f.Policies) > 0, "by %s", policyText(f.Policies))
 	add(f.Reply, "reply")
 	add(f.Again, "judged again")
-	add(f.Unattested && f.Verdict != api.Dropped, "identity not published by its node")
+	add(f.Unattested && f.Verdict != api.Dropped, "identity not verified for its node")
 	add(f.TCPFlags != "" && (wide || denied), "%s", strings.ReplaceAll(f.TCPFlags, ",", "+"))
 	add(wide && f.Ended == nil, "%d bytes", f.Bytes)
 	add(wide, "policy revision %d", f.Revision)

@@ -14,14 +14,15 @@ import (
 	"github.com/signet-cni/signet/internal/kube/api"
 )
 
-// Attested gives the identities that nodes have published, by their tunnel
-// prefix. Nodes whose Tunnel is refused vouch for nothing.
+// Attested gives the identities that nodes speak for, by their tunnel prefix:
+// those that the verifier has found with their pods. Nodes whose Tunnel is
+// refused speak for none.
 func (w *Watcher) Attested() map[netip.Prefix][]identity.ID {
 	nodes, _ := w.Nodes()
 	attested := make(map[netip.Prefix][]identity.ID, len(nodes))
 	for _, node := range nodes {
 		if it, ok := w.tunnels.get("", node.Name); ok && !it.refused() {
-			attested[it.value.prefix] = it.value.identities
+			attested[it.value.prefix] = it.value.verified
 		}
 	}
 	return attested
@@ -37,24 +38,44 @@ func (w *Watcher) OwnIdentities() (ids []identity.ID, listed bool) {
 	return it.value.identities, it.value.listed
 }
 
+// OwnVerified gives those of this node's identities that the verifier has
+// found with its pods, sorted.
+func (w *Watcher) OwnVerified() []identity.ID {
+	it, ok := w.tunnels.get("", w.client.node)
+	if !ok {
+		return nil
+	}
+	return it.value.verified
+}
+
 // PublishIdentities writes into this node's Tunnel which identities its pods
 // have. It fails as long as there is no Tunnel.
 func (w *Watcher) PublishIdentities(ctx context.Context, ids []identity.ID) error {
+	if err := w.client.patchIdentities(ctx, w.client.node, "spec", ids, fieldManager+"-identities"); err != nil {
+		return fmt.Errorf("kube: publish identities: %w", err)
+	}
+	return nil
+}
+
+// patchIdentities writes a list of identities into the part of a Tunnel of that
+// name, "spec" or "status".
+func (c *Client) patchIdentities(ctx context.Context, node, part string, ids []identity.ID, manager string) error {
 	ids = slices.Clone(ids)
 	slices.Sort(ids)
 	if ids == nil {
 		ids = []identity.ID{} // published as none, not as unknown
 	}
-	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"identities": ids}})
+	patch, err := json.Marshal(map[string]any{part: map[string]any{"identities": ids}})
 	if err != nil {
-		return fmt.Errorf("kube: publish identities: %w", err)
+		return err
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	options := metav1.PatchOptions{FieldManager: fieldManager + "-identities"}
-	_, err = w.client.dynamic.Resource(api.Tunnels).Patch(ctx, w.client.node, types.MergePatchType, patch, options)
-	if err != nil {
-		return fmt.Errorf("kube: publish identities: %w", err)
+	var subresources []string
+	if part == "status" {
+		subresources = []string{part}
 	}
-	return nil
+	options := metav1.PatchOptions{FieldManager: manager}
+	_, err = c.dynamic.Resource(api.Tunnels).Patch(ctx, node, types.MergePatchType, patch, options, subresources...)
+	return err
 }

@@ -49,16 +49,25 @@ func TestTunnelIdentities(t *testing.T) {
 	checkProblem(t, refused.problems, "decode Tunnel")
 }
 
-// Each node vouches under its own prefix. One that wants another's pod range,
-// and with it the prefix, vouches for nothing.
+// verified has the verifier say of a Tunnel what it lists truly.
+func verified(t *testing.T, object *unstructured.Unstructured, ids ...any) *unstructured.Unstructured {
+	t.Helper()
+	if err := unstructured.SetNestedSlice(object.Object, ids, "status", "identities"); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+// Each node speaks under its own prefix, for what is verified. One that wants
+// another's pod range, and with it the prefix, speaks for nothing.
 func TestAttested(t *testing.T) {
-	thief := listing(t, 1, int64(999))
+	thief := verified(t, listing(t, 1, int64(999)), int64(999))
 	thief.SetName("thief")
 	thief.SetCreationTimestamp(metav1.Unix(2000, 0))
-	first := listing(t, 1, int64(300), int64(301))
+	first := verified(t, listing(t, 1, int64(300), int64(301)), int64(301))
 	first.SetCreationTimestamp(metav1.Unix(1000, 0))
 	objects := cluster(t)
-	objects["tunnels"] = []any{first.Object, listing(t, 2, int64(400)).Object, thief.Object}
+	objects["tunnels"] = []any{first.Object, verified(t, listing(t, 2, int64(400)), int64(400), int64(200)).Object, thief.Object}
 	w := newFakeAPI(t, objects).watcher(t, func(Kind) {})
 	prefix := func(n byte) netip.Prefix {
 		p, err := derivePrefix(tunnelNode(n))
@@ -67,10 +76,13 @@ func TestAttested(t *testing.T) {
 		}
 		return p
 	}
-	equal(t, "attested", w.Attested(), map[netip.Prefix][]identity.ID{prefix(1): {300, 301}, prefix(2): {400}})
+	equal(t, "attested", w.Attested(), map[netip.Prefix][]identity.ID{prefix(1): {301}, prefix(2): {400}})
 	ids, listed := w.OwnIdentities()
 	if !slices.Equal(ids, []identity.ID{300, 301}) || !listed {
 		t.Errorf("own identities %v, %t", ids, listed)
+	}
+	if own := w.OwnVerified(); !slices.Equal(own, []identity.ID{301}) {
+		t.Errorf("own verified %v", own)
 	}
 }
 
@@ -113,6 +125,7 @@ func TestTunnelChanges(t *testing.T) {
 	}{
 		{"nothing", listing(t, 1, int64(300)), nil},
 		{"identities", listing(t, 1, int64(301)), []Kind{Attestations}},
+		{"what is verified", verified(t, listing(t, 1, int64(300)), int64(300)), []Kind{Attestations}},
 		{"endpoint", encodedTunnel(t, moved), []Kind{Tunnels, Attestations}},
 		{"refused", broken, []Kind{Tunnels}},
 	} {

@@ -11,31 +11,38 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// leaseNamespace and leaseName name the Lease whose holder collects. The
-// admission policy that guards deletions reads it (deploy/signet.yaml).
+// leaseNamespace is where the Leases are. leaseName names the one whose holder
+// collects; the admission policy that guards deletions reads it
+// (deploy/signet.yaml).
 const (
 	leaseNamespace = "kube-system"
 	leaseName      = "signet-collector"
 )
 
-// Election tells how soon a node takes over from one that is gone, and how much
-// the API server is asked meanwhile. Every node asks once per Retry.
+// Election tells what is held by who is elected, how soon another takes over
+// from one that is gone, and how much the API server is asked meanwhile: every
+// candidate asks once per Retry.
 type Election struct {
+	Name                string // of the Lease
 	Lease, Renew, Retry time.Duration
 }
 
-// DefaultElection suits thousands of nodes: what the leader does can wait.
-var DefaultElection = Election{Lease: 5 * time.Minute, Renew: 4 * time.Minute, Retry: time.Minute}
+var (
+	// CollectElection suits thousands of nodes: what the leader does can wait.
+	CollectElection = Election{Name: leaseName, Lease: 5 * time.Minute, Renew: 4 * time.Minute, Retry: time.Minute}
+	// VerifyElection suits a few candidates for whose leader pods wait.
+	VerifyElection = Election{Name: "signet-verifier", Lease: 15 * time.Second, Renew: 10 * time.Second, Retry: 2 * time.Second}
+)
 
-// Lead takes part in the election of the node that collects until ctx ends.
-// lead runs while this node is elected; its context ends with that. It has
+// Lead takes part in an election until ctx ends. lead runs while this process
+// is elected; its context ends with that. It has
 // ended when Lead returns, and before it is called again.
 func (c *Client) Lead(ctx context.Context, election Election, lead func(context.Context)) error {
 	var term sync.Mutex // held while lead runs
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Name: leaseName,
+		Name: election.Name,
 		Lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: leaseNamespace, Name: leaseName},
+			LeaseMeta:  metav1.ObjectMeta{Namespace: leaseNamespace, Name: election.Name},
 			Client:     c.core.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: c.node},
 		},
@@ -46,7 +53,7 @@ func (c *Client) Lead(ctx context.Context, election Election, lead func(context.
 				term.Lock() // the elector does not wait for this function
 				defer term.Unlock()
 				if ctx.Err() == nil {
-					c.log.Info("this node collects identities")
+					c.log.Info("elected", "lease", election.Name)
 					lead(ctx)
 				}
 			},

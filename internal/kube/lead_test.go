@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-var hasty = Election{Lease: 2 * time.Second, Renew: time.Second, Retry: 20 * time.Millisecond}
+var hasty = Election{Name: leaseName, Lease: 2 * time.Second, Renew: time.Second, Retry: 20 * time.Millisecond}
 
 func wasAsked(fake *fakeAPI, verb, resource string) bool {
 	for _, asked := range fake.seen() {
@@ -18,13 +18,13 @@ func wasAsked(fake *fakeAPI, verb, resource string) bool {
 }
 
 // lead takes part in elections until enough holds.
-func lead(t *testing.T, fake *fakeAPI, enough func() bool) (terms int) {
+func lead(t *testing.T, fake *fakeAPI, election Election, enough func() bool) (terms int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	client := fake.client(t)
 	go func() {
-		done <- client.Lead(ctx, hasty, func(ctx context.Context) {
+		done <- client.Lead(ctx, election, func(ctx context.Context) {
 			terms++
 			<-ctx.Done()
 		})
@@ -39,7 +39,7 @@ func lead(t *testing.T, fake *fakeAPI, enough func() bool) (terms int) {
 
 func TestLead(t *testing.T) {
 	fake := newFakeAPI(t, nil)
-	if terms := lead(t, fake, func() bool { return wasAsked(fake, "update", "leases") }); terms != 1 {
+	if terms := lead(t, fake, hasty, func() bool { return wasAsked(fake, "update", "leases") }); terms != 1 {
 		t.Errorf("elected %d times", terms)
 	}
 	for _, asked := range fake.seen() {
@@ -62,11 +62,11 @@ func TestLeadWaits(t *testing.T) {
 		}
 		return count > 2
 	}
-	if terms := lead(t, fake, tries); terms != 0 {
+	if terms := lead(t, fake, hasty, tries); terms != 0 {
 		t.Errorf("led %d times", terms)
 	}
 	fake.answer("create leases", 0)
-	if terms := lead(t, fake, func() bool { return wasAsked(fake, "update", "leases") }); terms != 1 {
+	if terms := lead(t, fake, hasty, func() bool { return wasAsked(fake, "update", "leases") }); terms != 1 {
 		t.Errorf("led %d times", terms)
 	}
 }

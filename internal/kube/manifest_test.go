@@ -70,17 +70,30 @@ func TestRole(t *testing.T) {
 	if _, err := w.deleteUnused(t.Context(), it); err != nil {
 		t.Fatal(err)
 	}
-	lead(t, fake, func() bool { return wasAsked(fake, "update", "leases") })
-	used := map[string]bool{"create signet-cni.io tunnels": true} // what a server-side apply of a new object needs besides patch
+	lead(t, fake, hasty, func() bool { return wasAsked(fake, "update", "leases") })
+	used := usedVerbs(fake)
+	used["create signet-cni.io tunnels"] = true // what a server-side apply of a new object needs besides patch
+	equal(t, "granted verbs", grantedVerbs(t, "signet"), used)
+}
+
+// usedVerbs gives what was asked of the API server, as "verb group resource".
+func usedVerbs(fake *fakeAPI) map[string]bool {
+	used := map[string]bool{}
 	for _, asked := range fake.seen() {
 		used[asked.verb+" "+asked.group+" "+asked.resource] = true
 		if asked.verb == "list" { // its watch may be on its way still
 			used["watch "+asked.group+" "+asked.resource] = true
 		}
 	}
+	return used
+}
+
+// grantedVerbs gives what the roles of that name allow, in the same form.
+func grantedVerbs(t *testing.T, role string) map[string]bool {
+	t.Helper()
 	granted := map[string]bool{}
-	cluster := decodeYAML[rbacv1.ClusterRole](t, manifest(t)["ClusterRole signet"])
-	namespaced := decodeYAML[rbacv1.Role](t, manifest(t)["Role signet"])
+	cluster := decodeYAML[rbacv1.ClusterRole](t, manifest(t)["ClusterRole "+role])
+	namespaced := decodeYAML[rbacv1.Role](t, manifest(t)["Role "+role])
 	for _, rule := range slices.Concat(cluster.Rules, namespaced.Rules) {
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
@@ -90,7 +103,7 @@ func TestRole(t *testing.T) {
 			}
 		}
 	}
-	equal(t, "granted verbs", slices.Sorted(maps.Keys(granted)), slices.Sorted(maps.Keys(used)))
+	return granted
 }
 
 // openAPI is the part of a CRD's OpenAPI schema that the Go types must agree with.
@@ -109,6 +122,7 @@ type definition struct {
 		Versions     []struct {
 			Name            string
 			Served, Storage bool
+			Subresources    map[string]any
 			Columns         []struct{ Name, JSONPath string } `json:"additionalPrinterColumns"`
 			Schema          struct {
 				Root openAPI `json:"openAPIV3Schema"`
@@ -120,10 +134,10 @@ type definition struct {
 func TestDefinitions(t *testing.T) {
 	for _, test := range []struct {
 		kind, plural string
-		spec         reflect.Type
+		spec, status reflect.Type // status is nil if there is none
 	}{
-		{api.TunnelKind, api.Tunnels.Resource, reflect.TypeFor[api.TunnelSpec]()},
-		{api.IdentityKind, api.Identities.Resource, reflect.TypeFor[api.IdentitySpec]()},
+		{api.TunnelKind, api.Tunnels.Resource, reflect.TypeFor[api.TunnelSpec](), reflect.TypeFor[api.TunnelStatus]()},
+		{api.IdentityKind, api.Identities.Resource, reflect.TypeFor[api.IdentitySpec](), nil},
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			text := manifest(t)["CustomResourceDefinition "+test.plural+"."+api.GroupVersion.Group]
@@ -142,6 +156,12 @@ func TestDefinitions(t *testing.T) {
 				t.Errorf("printer columns %v", spec.Versions[0].Columns)
 			}
 			compareSchema(t, spec.Versions[0].Schema.Root.Properties["spec"], test.spec)
+			if _, apart := spec.Versions[0].Subresources["status"]; apart != (test.status != nil) {
+				t.Errorf("status is written apart from the rest: %t", apart)
+			}
+			if test.status != nil {
+				compareSchema(t, spec.Versions[0].Schema.Root.Properties["status"], test.status)
+			}
 		})
 	}
 }
@@ -206,6 +226,24 @@ func TestDaemonSets(t *testing.T) {
 	image := agent.Spec.Template.Spec.Containers[0].Image
 	equal(t, "privileged containers", checkPod(t, agent.Spec.Template.Spec, image), []string{"mount-bpffs", "agent"})
 	equal(t, "privileged containers", checkPod(t, wg.Spec.Template.Spec, image), []string(nil))
+}
+
+// The verifier runs where whoever takes over a node cannot get at its token.
+func TestVerifierDeployment(t *testing.T) {
+	verifier := decodeYAML[appsv1.Deployment](t, manifest(t)["Deployment signet-verifier"])
+	pod := verifier.Spec.Template.Spec
+	agent := decodeYAML[appsv1.DaemonSet](t, manifest(t)["DaemonSet signet"])
+	equal(t, "privileged containers", checkPod(t, pod, agent.Spec.Template.Spec.Containers[0].Image), []string(nil))
+	if _, ok := pod.NodeSelector["node-role.kubernetes.io/control-plane"]; !ok {
+		t.Errorf("runs on nodes %v", pod.NodeSelector)
+	}
+	if pod.ServiceAccountName != "signet-verifier" {
+		t.Errorf("has the account %q", pod.ServiceAccountName)
+	}
+	rule := decodeYAML[admissionv1.ValidatingAdmissionPolicy](t, manifest(t)["ValidatingAdmissionPolicy signet-verified"])
+	if *rule.Spec.FailurePolicy != admissionv1.Fail || len(rule.Spec.MatchConditions) != 0 {
+		t.Errorf("does not hold for everybody: %+v", rule.Spec)
+	}
 }
 
 // checkPod gives the names of the pod's privileged containers.

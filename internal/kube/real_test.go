@@ -73,7 +73,11 @@ func openCluster(t *testing.T) *realCluster {
 }
 
 // agent makes a client with the token that the agent of a node has.
-func (c *realCluster) agent(node string) *Client {
+func (c *realCluster) agent(node string) *Client { return c.account("signet", node) }
+
+// account makes a client with the token that a pod of the service account has
+// on a node.
+func (c *realCluster) account(name, node string) *Client {
 	c.t.Helper()
 	object, err := c.admin.core.CoreV1().Nodes().Get(c.t.Context(), node, metav1.GetOptions{})
 	if err != nil {
@@ -83,7 +87,7 @@ func (c *realCluster) agent(node string) *Client {
 		BoundObjectRef: &authv1.BoundObjectReference{Kind: "Node", APIVersion: "v1", Name: node, UID: object.UID},
 	}}
 	token, err := c.admin.core.CoreV1().ServiceAccounts("kube-system").
-		CreateToken(c.t.Context(), "signet", ask, metav1.CreateOptions{})
+		CreateToken(c.t.Context(), name, ask, metav1.CreateOptions{})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -24,11 +24,24 @@ type PrefixFunc func(overlay.Node) (netip.Prefix, error)
 
 // tunnel is a Tunnel object, parsed. Its prefix is the derived one.
 type tunnel struct {
-	node       overlay.Node
-	owner      string // UID of the Node object that owns it, or ""
-	prefix     netip.Prefix
-	identities []identity.ID // sorted
-	listed     bool          // identities were published, if only as none
+	node   overlay.Node
+	owner  string // UID of the Node object that owns it, or ""
+	prefix netip.Prefix
+	attestation
+}
+
+// attestation is what a Tunnel says of the identities of its node's pods.
+type attestation struct {
+	identities []identity.ID // as the node says; sorted
+	listed     bool          // the node does say, if only that there are none
+	verified   []identity.ID // as the verifier has found; sorted
+}
+
+func attestationOf(object *api.Tunnel) attestation {
+	return attestation{
+		identities: podIdentities(object.Spec.Identities), listed: object.Spec.Identities != nil,
+		verified: podIdentities(object.Status.Identities),
+	}
 }
 
 // changes tells which loops an update concerns: most of them only say that
@@ -60,10 +73,7 @@ func tunnelParser(derive PrefixFunc) func(*unstructured.Unstructured) (tunnel, [
 			return tunnel{}, found.problems
 		}
 		prefix, _ := derive(node) // it is what the object says, by checkPrefix
-		return tunnel{
-			node: node, owner: ownerOf(object), prefix: prefix,
-			identities: podIdentities(object.Spec.Identities), listed: object.Spec.Identities != nil,
-		}, nil
+		return tunnel{node: node, owner: ownerOf(object), prefix: prefix, attestation: attestationOf(object)}, nil
 	}
 }
 

@@ -37,7 +37,7 @@ var (
 	identities = describe(prometheus.GaugeValue, "identities", "Identities that the policy in force knows.")
 	largest    = describe(prometheus.GaugeValue, "namespace_identities_max", "Identities of the namespace that has most.")
 	limit      = describe(prometheus.GaugeValue, "namespace_identities_limit", "Identities of a namespace before an Event asks to look at its labels; 0: any number.")
-	unattested = describe(prometheus.CounterValue, "unattested_packets_total", "Packets whose identity the sending node had not published: in audit the first of each flow and revision.")
+	unattested = describe(prometheus.CounterValue, "unattested_packets_total", "Packets whose identity was not verified for the sending node: in audit the first of each flow and revision.")
 	policies   = describe(prometheus.GaugeValue, "policies", "NetworkPolicies in force.")
 	parts      = describe(prometheus.GaugeValue, "policy_refused_parts", "Parts of a NetworkPolicy that cannot be honoured, and admit nothing.", "namespace", "policy", "reason")
 	rows       = describe(prometheus.GaugeValue, "policy_rows", "Rows of all compiled rule sets.")

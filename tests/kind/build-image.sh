@@ -5,7 +5,7 @@
 
 image=${1:-$SIGNET_IMAGE}
 shift || true
-(($#)) || set -- ./cmd/signet ./cmd/signet-agent ./cmd/signet-cni ./cmd/signet-wg
+(($#)) || set -- ./cmd/signet ./cmd/signet-agent ./cmd/signet-cni ./cmd/signet-verifier ./cmd/signet-wg
 
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT

@@ -30,7 +30,8 @@ const (
 type Tunnel struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
-	Spec              TunnelSpec `json:"spec"`
+	Spec              TunnelSpec   `json:"spec"`
+	Status            TunnelStatus `json:"status,omitzero"`
 }
 
 // TunnelSpec is what the other nodes need to know of a node.
@@ -47,8 +48,14 @@ type TunnelSpec struct {
 	// Prefix is the node's /64 inside the tunnel. It follows from the cluster
 	// ID and the IPv4 pod range; readers verify it.
 	Prefix string `json:"prefix"`
-	// Identities are the numbers that packets of the node's pods carry. Absent:
-	// the node's agent is of a version that does not publish them.
+	// Identities are the numbers that packets of the node's pods carry, as its
+	// agent says. Absent: the agent is of a version that does not publish them.
+	Identities []int64 `json:"identities,omitempty"`
+}
+
+// TunnelStatus is what the verifier, and nobody else, has found out.
+type TunnelStatus struct {
+	// Identities are those of the spec's which pods scheduled to the node have.
 	Identities []int64 `json:"identities,omitempty"`
 }
 
