@@ -39,7 +39,13 @@ func newBearer(t *testing.T, token string) *bearer {
 // patch tries a change without making it, and gives the API server's answer.
 func (b *bearer) patch(t *testing.T, path, change string) (status int, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, b.server+path+"?dryRun=All", strings.NewReader(change))
+	return b.change(t, path+"?dryRun=All", change)
+}
+
+// change makes a change, and gives the API server's answer.
+func (b *bearer) change(t *testing.T, path, change string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, b.server+path, strings.NewReader(change))
 	if err != nil {
 		t.Fatal(err)
 	}
