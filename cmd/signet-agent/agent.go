@@ -96,7 +96,7 @@ func (a *agent) start(ctx context.Context) error {
 
 // watch connects to the API and waits for the first list of everything.
 func (a *agent) watch(ctx context.Context) error {
-	client, err := kube.Connect(a.cfg.kubeconfig, a.cfg.nodeName, a.log)
+	client, err := kube.Connect(a.cfg.kubeconfig, a.cfg.nodeName, kube.NodeRate, a.log)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/identity"
@@ -26,6 +28,10 @@ const resync = 30 * time.Second
 // minInterval lets a burst of changes become one run.
 const minInterval = 20 * time.Millisecond
 
+// meetInterval is minInterval for identities that are new: a pod somewhere waits
+// for each, and they cost little.
+const meetInterval = time.Millisecond
+
 // reportInterval is the least time between two looks at what to tell users:
 // they go over every object that the node watches.
 const reportInterval = time.Second
@@ -35,6 +41,7 @@ type loops struct {
 	agent    *agent
 	tunnel   *reconcile.Loop
 	rules    *reconcile.Loop
+	meet     *reconcile.Loop // identities that are new
 	services *reconcile.Loop
 	outward  *reconcile.Loop
 	guard    *reconcile.Loop
@@ -45,6 +52,7 @@ type loops struct {
 	attest   *reconcile.Loop // what this node speaks for
 	attested *reconcile.Loop // what the others do
 	verified []identity.ID   // of this node's, as syncAttested last saw them
+	noticed  stopwatch       // the oldest new identity that is not in force
 }
 
 func newLoops(a *agent) *loops {
@@ -54,6 +62,9 @@ func newLoops(a *agent) *loops {
 	}
 	l.tunnel = loop("tunnel", func(ctx context.Context) error { return a.tunnel.sync(ctx) })
 	l.rules = loop("policy", l.syncRules)
+	l.meet = reconcile.New(reconcile.Config{
+		Name: "newcomers", Do: l.syncNewcomers, MinInterval: meetInterval, Log: a.log,
+	})
 	l.services = loop("services", l.syncServices)
 	l.outward = loop("masquerade", l.syncMasquerade)
 	l.guard = loop("guard", func(context.Context) error { return a.setGuard() })
@@ -91,6 +102,9 @@ func (l *loops) changed(kind kube.Kind) {
 		l.attest.Poke()
 	case kube.Services, kube.EndpointSlices:
 		l.services.Poke()
+	case kube.NewIdentities:
+		l.noticed.begin(time.Now())
+		l.meet.Poke()
 	case kube.Pods, kube.Namespaces, kube.NetworkPolicies, kube.Identities:
 		l.agent.propagation.begin(time.Now())
 		l.rules.Poke()
@@ -108,7 +122,7 @@ func (l *loops) configured() {
 // run runs every loop until ctx ends.
 func (l *loops) run(ctx context.Context) {
 	all := []*reconcile.Loop{
-		l.tunnel, l.rules, l.services, l.outward, l.guard, l.pods, l.hooks, l.report, l.publish, l.attest, l.attested,
+		l.tunnel, l.rules, l.meet, l.services, l.outward, l.guard, l.pods, l.hooks, l.report, l.publish, l.attest, l.attested,
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -215,7 +229,11 @@ func (l *loops) syncHooks(context.Context) error {
 	dp := l.agent.datapath
 	errs := []error{dp.AttachOverlay(l.agent.tunnel.index)}
 	for _, ep := range l.agent.pods.Endpoints() {
-		if err := dp.AttachPod(ep.HostIfIndex); err != nil {
+		err := dp.AttachPod(ep.HostIfIndex)
+		if errors.Is(err, unix.ENODEV) {
+			continue // its pod is being deleted: there is nothing left to guard
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("pod %s/%s: %w", ep.Namespace, ep.Pod, err))
 		}
 	}

@@ -24,6 +24,7 @@ import (
 type cluster interface {
 	Policies() ([]policy.Policy, []kube.Problem)
 	Identities() (map[identity.ID]identity.Set, []kube.Problem)
+	NewIdentities() map[identity.ID]identity.Set
 	Namespaces() map[string]map[string]string
 	LocalPods() []kube.Pod
 	GetPod(ctx context.Context, namespace, name, uid string) (kube.Pod, error)
@@ -111,7 +112,11 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.joining[ep.Addr] = pod
-	if _, known := r.sets[m.id]; known {
+	known, err := r.admit(m.id)
+	switch {
+	case err != nil:
+		return err
+	case known:
 		return r.setEndpoint(m)
 	}
 	return r.apply([]member{m}, policies)
@@ -187,6 +192,7 @@ func (r *rules) members() []member {
 // longer stays known for a while (identity.Grace), and an endpoint here that
 // needs it publishes it again.
 func (r *rules) learn() {
+	r.cluster.NewIdentities() // they are among all of them
 	published, _ := r.cluster.Identities()
 	if err := r.registry.Adopt(published); err != nil {
 		r.log.Warn("identities refused", "error", err)
@@ -252,7 +258,6 @@ func (r *rules) extend(added map[identity.ID]identity.Set) (done bool, err error
 		r.loaded = false
 		return false, err
 	}
-	r.sets = maps.Clone(r.sets)
 	maps.Copy(r.sets, added)
 	return true, nil
 }

@@ -27,6 +27,7 @@ type fakeCluster struct {
 	published  map[identity.ID]identity.Set
 	forged     map[identity.ID]identity.Set // not in what the watch gives
 	creates    int
+	fresh      map[identity.ID]identity.Set // not given as new yet
 	audit      audit
 	hold       chan struct{} // if not nil, Create waits for it to close
 }
@@ -48,6 +49,14 @@ func (c *fakeCluster) Identities() (map[identity.ID]identity.Set, []kube.Problem
 		sets[id] = set
 	}
 	return sets, nil
+}
+
+func (c *fakeCluster) NewIdentities() map[identity.ID]identity.Set {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fresh := c.fresh
+	c.fresh = nil
+	return fresh
 }
 
 func (c *fakeCluster) Namespaces() map[string]map[string]string { return c.namespaces }

@@ -52,7 +52,7 @@ func run() int {
 // serve watches all the time, so that it can take over at once, and verifies
 // while it is elected.
 func serve(ctx context.Context, kubeconfig, name string, log *slog.Logger) error {
-	client, err := kube.Connect(kubeconfig, name, log)
+	client, err := kube.Connect(kubeconfig, name, kube.ClusterRate, log)
 	if err != nil {
 		return err
 	}

@@ -17,10 +17,21 @@ import (
 const (
 	// requestTime bounds one request that is not a watch.
 	requestTime = 10 * time.Second
-	// A node makes few requests; a burst comes with pods that start together.
-	requestsPerSecond = 50
-	requestBurst      = 100
-	userAgent         = "signet-agent"
+	userAgent   = "signet-agent"
+)
+
+// Rate bounds how much one process asks of the API server.
+type Rate struct {
+	PerSecond float32
+	Burst     int
+}
+
+var (
+	// NodeRate is an agent's: it makes few requests; a burst comes with pods
+	// that start together.
+	NodeRate = Rate{PerSecond: 50, Burst: 100}
+	// ClusterRate is that of the one process which looks at every node.
+	ClusterRate = Rate{PerSecond: 500, Burst: 1000}
 )
 
 // Client speaks to the API server for one node. It is safe for concurrent use.
@@ -31,15 +42,16 @@ type Client struct {
 	log     *slog.Logger
 }
 
-// Connect makes the client of the node of that name. With an empty kubeconfig
+// Connect makes the client of the node, or other process, of that name. With an empty kubeconfig
 // path it takes the address and the service account of the pod it runs in. It
 // does not send anything yet. What client-go itself logs goes to log as well.
-func Connect(kubeconfig, node string, log *slog.Logger) (*Client, error) {
+func Connect(kubeconfig, node string, rate Rate, log *slog.Logger) (*Client, error) {
 	klog.SetSlogLogger(log)
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("kube: configuration: %w", err)
 	}
+	config.QPS, config.Burst = rate.PerSecond, rate.Burst
 	return newClient(config, node, log)
 }
 
@@ -49,7 +61,6 @@ func newClient(config *rest.Config, node string, log *slog.Logger) (*Client, err
 	}
 	config = rest.CopyConfig(config)
 	config.UserAgent = userAgent
-	config.QPS, config.Burst = requestsPerSecond, requestBurst
 	objects, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("kube: client: %w", err)

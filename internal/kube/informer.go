@@ -52,9 +52,10 @@ type feed struct {
 }
 
 // newCollection makes the cache of one kind. changed is called for every
-// object that came, went or means something else than before.
+// object that came, went or means something else than before; came, if not nil,
+// in its place for one that came.
 func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher, example S,
-	parse cache.TransformFunc, changed func(Kind), failed func(Kind, error),
+	parse cache.TransformFunc, changed func(Kind), came func(*item[T]), failed func(Kind, error),
 ) (collection[T], *feed, error) {
 	f := &feed{kind: kind}
 	informer := cache.NewSharedIndexInformer(f.observe(from), example, 0, cache.Indexers{})
@@ -72,7 +73,13 @@ func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher,
 		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)
 	}
 	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { changed(kind) },
+		AddFunc: func(object any) {
+			if it, ok := object.(*item[T]); ok && came != nil {
+				came(it)
+				return
+			}
+			changed(kind)
+		},
 		UpdateFunc: func(before, after any) {
 			for _, concerned := range concerned[T](kind, before, after) {
 				changed(concerned)

@@ -22,6 +22,9 @@ const (
 
 	// Attestations is no watch of its own: the identities that Tunnels list.
 	Attestations Kind = "attestations"
+	// NewIdentities is none either: Identities of which it is enough to look at
+	// those that came.
+	NewIdentities Kind = "newidentities"
 )
 
 // Pod is what Signet needs to know of a pod.

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,7 +148,17 @@ func (v *Verifier) due() (due []*item[attestation], wait time.Duration) {
 			delete(v.nodes, name)
 		}
 	}
+	slices.SortStableFunc(due, func(a, b *item[attestation]) int { return cmp.Compare(a.value.settled(), b.value.settled()) })
 	return due, wait
+}
+
+// settled is 0 for a node with pods that may wait to be verified: it comes
+// first. 1 for all others.
+func (a attestation) settled() int {
+	if slices.Equal(a.identities, a.verified) {
+		return 1
+	}
+	return 0
 }
 
 // due gives when to look at a node.

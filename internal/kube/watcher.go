@@ -39,6 +39,8 @@ type Watcher struct {
 	identities collection[published]
 	tunnels    collection[tunnel]
 	nodes      collection[Node]
+
+	newcomers newcomers
 }
 
 // NewWatcher prepares the watches; Run starts them.
@@ -78,8 +80,8 @@ func (w *Watcher) addCore(config Config) error {
 // addOwn watches Signet's own kinds.
 func (w *Watcher) addOwn(config Config) error {
 	return errors.Join(
-		add(&w.watches, config.Changed, &w.identities, Identities, custom(w.client.dynamic, api.Identities),
-			&unstructured.Unstructured{}, parseIdentity),
+		addNoting(&w.watches, config.Changed, &w.identities, Identities, custom(w.client.dynamic, api.Identities),
+			&unstructured.Unstructured{}, parseIdentity, func(it *item[published]) { w.note(it, config.Changed) }),
 		add(&w.watches, config.Changed, &w.tunnels, Tunnels, custom(w.client.dynamic, api.Tunnels),
 			&unstructured.Unstructured{}, tunnelParser(config.Prefix)),
 	)

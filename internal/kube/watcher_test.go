@@ -105,6 +105,29 @@ func TestSnapshots(t *testing.T) {
 	}
 }
 
+// Identities that come are told apart from all other changes, once.
+func TestNewIdentities(t *testing.T) {
+	var mu sync.Mutex
+	poked := map[Kind]int{}
+	w := newFakeAPI(t, cluster(t)).watcher(t, func(kind Kind) {
+		mu.Lock()
+		defer mu.Unlock()
+		poked[kind]++
+	})
+	eventually(t, "pokes", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return poked[NewIdentities] == 1 && poked[Identities] == 1 // one is refused
+	})
+	set := concertSet()
+	if got := w.NewIdentities(); len(got) != 1 || !got[identity.Number(set, 0)].Equal(set) {
+		t.Errorf("new identities %v", got)
+	}
+	if got := w.NewIdentities(); len(got) != 0 {
+		t.Errorf("told again: %v", got)
+	}
+}
+
 // The agent watches what the design says, and never all pods or all nodes.
 func TestWatchSet(t *testing.T) {
 	fake := newFakeAPI(t, nil)

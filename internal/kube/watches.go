@@ -19,10 +19,17 @@ type watches struct {
 func add[S source, T any](w *watches, changed func(Kind), into *collection[T], kind Kind,
 	from cache.ListerWatcher, example S, parse func(S) (T, []Problem),
 ) error {
+	return addNoting(w, changed, into, kind, from, example, parse, nil)
+}
+
+// addNoting is add, with came as newCollection has it.
+func addNoting[S source, T any](w *watches, changed func(Kind), into *collection[T], kind Kind,
+	from cache.ListerWatcher, example S, parse func(S) (T, []Problem), came func(*item[T]),
+) error {
 	failed := func(kind Kind, err error) {
 		w.client.log.Warn("watch failed, will be repeated", "kind", kind, "error", err)
 	}
-	made, f, err := newCollection[S, T](kind, from, example, keep(parse), changed, failed)
+	made, f, err := newCollection[S, T](kind, from, example, keep(parse), changed, came, failed)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Run a command against an API server of its own: control.sh COMMAND...
+# Run a command against an API server of its own, with --apart both in network and mount namespaces of their own:
+# control.sh [--apart] COMMAND...
 . "$(dirname "${BASH_SOURCE[0]}")/../kind/entries.sh"
 
 "$KIND_DIR/fill.sh" "$tools" "building kind, etcd, CoreDNS and CNI plugins" "$KIND_DIR/build-tools.sh"
@@ -7,6 +8,12 @@
 	cmd/kube{adm,let,-apiserver,-controller-manager,-scheduler,-proxy}
 "$KIND_DIR/fill.sh" "$clients" "building kubectl and agnhost" "$KIND_DIR/build-kubernetes.sh" cmd/kubectl test/images/agnhost
 cd "$REPO" || exit
+apart=()
+if [[ $1 == --apart ]]; then
+	# shellcheck disable=SC2016  # expanded by the inner shell
+	apart=(unshare --net --mount sh -c 'ip link set lo up && exec "$@"' sh)
+	shift
+fi
 mkdir -p build
 go build -o build/control ./tests/control
-exec build/control -etcd "$tools/etcd" -kube-apiserver "$kubernetes/kube-apiserver" -kubectl "$clients/kubectl" "$@"
+exec "${apart[@]}" build/control -etcd "$tools/etcd" -kube-apiserver "$kubernetes/kube-apiserver" -kubectl "$clients/kubectl" "$@"

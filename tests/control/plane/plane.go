@@ -68,7 +68,7 @@ func (p *Plane) start(ctx context.Context, listen string, b Binaries) error {
 	}
 	p.Address = net.JoinHostPort(listen, ports[2])
 	err = p.run(b.APIServer, "kube-apiserver", "--etcd-servers", client, "--bind-address", listen, "--secure-port", ports[2],
-		"--cert-dir", p.path("certs"), "--token-auth-file", p.path("tokens"), "--authorization-mode", "RBAC",
+		"--advertise-address", listen, "--endpoint-reconciler-type", "none", "--cert-dir", p.path("certs"), "--token-auth-file", p.path("tokens"), "--authorization-mode", "RBAC",
 		"--service-account-issuer", "https://signet.test", "--service-account-key-file", p.path("accounts.key"),
 		"--service-account-signing-key-file", p.path("accounts.key"), "--service-cluster-ip-range", "10.96.0.0/16",
 		"--disable-admission-plugins", "ServiceAccount", "--allow-privileged", "--max-requests-inflight", "2000",
