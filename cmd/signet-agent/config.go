@@ -27,6 +27,7 @@ type options struct {
 	keyPath    string
 	pinPath    string
 	conflists  string
+	units      string
 }
 
 // file is the configuration of the cluster, the same on every node.
@@ -102,6 +103,7 @@ func (o *options) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.keyPath, "key", o.keyPath, "this node's WireGuard key; made if absent")
 	flags.StringVar(&o.pinPath, "bpf-dir", o.pinPath, "pinned maps and programs, on a BPF file system")
 	flags.StringVar(&o.conflists, "cni-conf-dir", o.conflists, "where the container runtime reads CNI configuration")
+	flags.StringVar(&o.units, "systemd-dir", o.units, "where systemd reads its units on the host, for the guard of the next boot; empty: nowhere")
 }
 
 // load reads and checks everything before anything is touched.

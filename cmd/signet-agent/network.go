@@ -42,12 +42,20 @@ func (n network) Check(_ context.Context, ep cni.Endpoint) error {
 	return nil
 }
 
-// setGuard writes the nftables rules that hold where no program does.
+// hostPlugin is where the host has the CNI plugin.
+const hostPlugin = "/opt/cni/bin/signet"
+
+// setGuard writes the nftables rules that hold where no program does, and has
+// the node write them when it boots.
 func (a *agent) setGuard() error {
-	return guard.Set(guard.Config{
+	rules := guard.Config{
 		Pods:    []netip.Prefix{a.cfg.clusterCIDR},
 		Covered: guard.Devices(cni.HostIfPrefix),
 		Ports:   guard.Ports(a.cfg.port),
 		Tunnel:  a.cfg.cluster.Range(),
-	})
+	}
+	if err := guard.Set(rules); err != nil || a.cfg.units == "" {
+		return err
+	}
+	return guard.InstallUnit(a.cfg.units, hostPlugin, rules)
 }

@@ -90,12 +90,12 @@ func TransferSCTP(client, server *Host, via netip.AddrPort, port uint16, count i
 	conn, err := client.sctpSocket(limit, func(fd int) error {
 		return unix.Connect(fd, &unix.SockaddrInet4{Port: int(via.Port()), Addr: via.Addr().As4()})
 	})
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+	if err != nil { // and the port is free when nobody waits there
+		return errors.Join(fmt.Errorf("connect: %w", err), <-served)
 	}
 	defer conn.Close()
 	if err := send(conn, 1, int64(count)); err != nil {
-		return err
+		return errors.Join(err, <-served)
 	}
 	return errors.Join(receive(conn, 1, int64(count)), <-served)
 }
