@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -14,6 +15,8 @@ import (
 	"github.com/signet-cni/signet/enforce/policy/oracle"
 	"github.com/signet-cni/signet/enforce/policy/policytest"
 	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/overlay"
+	"github.com/signet-cni/signet/overlay/wire"
 )
 
 // Figures of the random comparison: clusters, and packets a cluster.
@@ -21,6 +24,12 @@ const (
 	oracleClusters = 1000
 	oraclePackets  = 150
 )
+
+// arenaPrefix6 holds every IPv6 address of the oracle's clusters.
+var arenaPrefix6 = netip.MustParsePrefix("fd00::/64")
+
+// nodePrefix6 is where the two nodes' own IPv6 addresses have numbers.
+var nodePrefix6 = map[string]netip.Prefix{oracle.Host: arenaPrefix6, oracle.RemoteNode: farPrefix6}
 
 // arena is a node on which an oracle's cluster is put. Every pod is an
 // endpoint of the node and behind the far node too, so that a packet can come
@@ -34,25 +43,25 @@ type arena struct {
 type setting struct {
 	world policytest.World
 	ends  map[netip.Addr]oracle.End
+	hosts overlay.Hosts // the nodes' IPv6 addresses
 }
 
-// settle gives every pod an IPv4 address of its own, and makes each packet's
-// ends what their addresses stand for.
+// settle gives every pod addresses of its own, and makes each packet's ends what
+// their addresses stand for.
 func settle(g oracle.Generator, c oracle.Cluster, packets int) (setting, []oracle.Packet) {
-	s := setting{ends: map[netip.Addr]oracle.End{}}
+	s := setting{ends: map[netip.Addr]oracle.End{}, hosts: overlay.Hosts{}}
 	for i, pod := range c.Pods {
-		for s.ends[pod.IPs[0]] != (oracle.End{}) {
-			pod.IPs[0] = pod.IPs[0].Next()
+		for n := range pod.IPs {
+			for s.ends[pod.IPs[n]] != (oracle.End{}) {
+				pod.IPs[n] = pod.IPs[n].Next()
+			}
+			s.ends[pod.IPs[n]] = oracle.End{Pod: pod.Namespace + "/" + pod.Name, Addr: pod.IPs[n]}
 		}
 		c.Pods[i] = pod
-		s.ends[pod.IPs[0]] = oracle.End{Pod: pod.Namespace + "/" + pod.Name, Addr: pod.IPs[0]}
 	}
 	var list []oracle.Packet
 	for len(list) < packets {
 		p := g.Packet(c)
-		if !p.From.Addr.Is4() {
-			continue
-		}
 		p.From, p.To = s.end(p.From), s.end(p.To)
 		if p.From.Pod != "" || p.To.Pod != "" {
 			list = append(list, p)
@@ -69,6 +78,13 @@ func (s setting) end(e oracle.End) oracle.End {
 	if known, ok := s.ends[e.Addr]; ok {
 		return known
 	}
+	if at, ok := nodePrefix6[e.Kind]; ok && e.Addr.Is6() {
+		if len(s.hosts[at]) < overlay.MaxHostNumber {
+			s.hosts[at] = append(s.hosts[at], e.Addr)
+		} else {
+			e.Kind = oracle.World
+		}
+	}
 	s.ends[e.Addr] = e
 	return e
 }
@@ -81,20 +97,20 @@ func (a *arena) load(s setting) {
 	a.endpoints.takeFreed()
 	a.podPorts.takeFreed()
 	for _, pod := range s.world.Cluster.Pods {
-		must(a.t, a.SetEndpoint(arenaEndpoint(s, pod)))
+		for _, addr := range pod.IPs {
+			must(a.t, a.SetEndpoint(arenaEndpoint(s, pod, addr)))
+		}
 	}
-	rows := map[bpfPrefixKey]bpfLocation{}
-	for prefix, l := range s.locations() {
-		rows[toPrefixKey(prefix)] = toLocation(l)
-	}
-	must(a.t, errors.Join(a.locations.add(rows), a.locations.prune(rows)))
+	rows, hosts, err := toLocations(s.locations())
+	must(a.t, err)
+	must(a.t, errors.Join(a.locations.add(rows), a.locations.prune(rows), a.Datapath.hosts.add(hosts), a.Datapath.hosts.prune(hosts)))
 	result := s.world.Compile()
-	_, err := a.SetPolicy(&result.Table)
+	_, err = a.SetPolicy(&result.Table)
 	must(a.t, err)
 }
 
-func arenaEndpoint(s setting, pod oracle.Pod) Endpoint {
-	ep := endpoint(pod.IPs[0].String(), "podA", s.world.Pods[pod.Namespace+"/"+pod.Name], 1)
+func arenaEndpoint(s setting, pod oracle.Pod, addr netip.Addr) Endpoint {
+	ep := endpoint(addr.String(), "podA", s.world.Pods[pod.Namespace+"/"+pod.Name], 1)
 	for _, port := range pod.Ports {
 		ep.Ports = append(ep.Ports, NamedPort{Name: port.Name, Protocol: protocols[port.Protocol], Port: port.Port})
 	}
@@ -102,16 +118,21 @@ func arenaEndpoint(s setting, pod oracle.Pod) Endpoint {
 }
 
 func (s setting) locations() map[netip.Prefix]Location {
+	kinds := map[string]LocationKind{oracle.Host: LocalHost, oracle.RemoteNode: RemoteHost}
 	locations := map[netip.Prefix]Location{}
 	for addr, end := range s.ends {
-		at := netip.PrefixFrom(addr, 32)
-		switch {
-		case end.Pod != "":
-			locations[at] = Location{Kind: RemotePods, Prefix: farPrefix}
-		case end.Kind == oracle.Host:
-			locations[at] = Location{Kind: LocalHost}
-		case end.Kind == oracle.RemoteNode:
-			locations[at] = Location{Kind: RemoteHost, Prefix: farPrefix}
+		l := Location{Kind: kinds[end.Kind], Prefix: farPrefix}
+		if end.Pod != "" {
+			l.Kind = RemotePods
+		}
+		if addr.Is6() {
+			l.Prefix, l.Node = arenaPrefix6, farPrefix
+			if at, ok := nodePrefix6[end.Kind]; ok {
+				l.Prefix, l.Host = at, uint32(slices.Index(s.hosts[at], addr)+1)
+			}
+		}
+		if l.Kind != 0 {
+			locations[netip.PrefixFrom(addr, addr.BitLen())] = l
 		}
 	}
 	return locations
@@ -123,7 +144,7 @@ func (a *arena) judge(s setting, p oracle.Packet, viaTunnel bool) (admitted bool
 	a.port++
 	raw := a.build(p)
 	var program *ebpf.Program
-	frame, in := ethernet(mac(1), mac(101), layers.EthernetTypeIPv4, raw), skb{Ifindex: uint32(interfaces["podA"])}
+	frame, in := ethernet(mac(1), mac(101), etherType(raw), raw), skb{Ifindex: uint32(interfaces["podA"])}
 	switch {
 	case p.From.Kind == oracle.World:
 		program = a.objs.ToPod
@@ -132,10 +153,10 @@ func (a *arena) judge(s setting, p oracle.Packet, viaTunnel bool) (admitted bool
 		program = a.objs.ToPod
 	case p.From.Kind == oracle.RemoteNode:
 		program = a.objs.FromOverlay
-		frame, in = a.tagged(raw, identity.Host)
+		frame, in = a.tagged(s, raw, farPrefix6, identity.Host)
 	case viaTunnel && p.To.Kind != oracle.World:
 		program = a.objs.FromOverlay
-		frame, in = a.tagged(raw, s.world.Pods[p.From.Pod])
+		frame, in = a.tagged(s, raw, arenaPrefix6, s.world.Pods[p.From.Pod])
 	default:
 		program = a.objs.FromPod
 	}
@@ -147,17 +168,38 @@ func (a *arena) judge(s setting, p oracle.Packet, viaTunnel bool) (admitted bool
 	return false, a.dropped().String()
 }
 
-func (a *arena) tagged(raw []byte, id identity.ID) ([]byte, skb) {
+// tagged gives a packet its form in the tunnel; from is what IPv6's has there.
+func (a *arena) tagged(s setting, raw []byte, from netip.Prefix, id identity.ID) ([]byte, skb) {
 	index := uint32(interfaces["overlay"])
-	tunnel := tag(a.t, raw, farPrefix, id, false)
+	var tunnel []byte
+	if raw[0]>>4 == 6 {
+		var err error
+		tunnel, err = wire.Encode6(raw, wire.Route{From: from, To: arenaPrefix6, Identity: uint32(id)}, s.hosts)
+		must(a.t, err)
+	} else {
+		tunnel = tag(a.t, raw, farPrefix, id, false)
+	}
 	return ethernet(mac(1), mac(101), layers.EthernetTypeIPv6, tunnel), skb{Ifindex: index, IngressIfindex: index}
 }
 
 // build gives the packet a source port that no other packet has as its
 // destination's, so that none is taken for an answer.
 func (a *arena) build(p oracle.Packet) []byte {
-	src := netip.AddrPortFrom(p.From.Addr, 20000+a.port%40000).String()
-	dst := netip.AddrPortFrom(p.To.Addr, p.Port).String()
+	from, to := p.From.Addr, p.To.Addr
+	if from.Is6() {
+		from, to = netip.MustParseAddr(addrA), netip.MustParseAddr(addrB)
+	}
+	raw := a.build4(p, netip.AddrPortFrom(from, 20000+a.port%40000).String(), netip.AddrPortFrom(to, p.Port).String())
+	if p.From.Addr.Is4() {
+		return raw
+	}
+	raw = ipv6(raw)
+	copy(raw[8:], p.From.Addr.AsSlice())
+	copy(raw[24:], p.To.Addr.AsSlice())
+	return setSum(raw)
+}
+
+func (a *arena) build4(p oracle.Packet, src, dst string) []byte {
 	switch p.Protocol {
 	case "TCP":
 		return tcp(src, dst, "S").bytes()
@@ -232,7 +274,12 @@ func (a *arena) report(seed uint64, s setting, p oracle.Packet, said string) {
 	a.t.Fatalf("seed %d: %s\npacket %s\nsmallest cluster %s", seed, said, p, smallest)
 }
 
-func newArena(t testing.TB) *arena { return &arena{node: newEmptyNode(t)} }
+func newArena(t testing.TB) *arena {
+	needKernel(t)
+	cfg := testConfig(t)
+	cfg.Prefix6 = arenaPrefix6
+	return &arena{node: openNode(t, cfg)}
+}
 
 // The kernel agrees with the oracle on every packet.
 func TestAgreesWithOracle(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // The rows that are read back from the kernel admit what the table does that
 // was put there, and name ports as the pods do.
 func TestKernelTableAgrees(t *testing.T) {
-	a := &arena{node: newEmptyNode(t)}
+	a := newArena(t)
 	judged := 0
 	for seed := range uint64(60) {
 		g := oracle.NewGenerator(seed)

@@ -23,7 +23,7 @@ func newPair(t testing.TB) (near, far *node) {
 	near = newNode(t)
 	cfg := testConfig(t)
 	cfg.PinPath += "-far"
-	cfg.Prefix = farPrefix
+	cfg.Prefix, cfg.Prefix6 = farPrefix, farPrefix6
 	far = openNode(t, cfg)
 	must(t, far.SetEndpoint(endpoint(addrFar, "podB", idFar, 4)))
 	_, err := far.SetLocations(map[netip.Prefix]Location{

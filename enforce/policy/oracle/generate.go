@@ -89,13 +89,14 @@ func (g Generator) otherEnd(family int) End {
 	return End{Kind: pick(g, kinds), Addr: g.addr(family)}
 }
 
-// addr draws from 64 addresses of a family, spread over several prefixes.
+// addr draws from 64 addresses of a family, spread over several prefixes; those
+// of IPv6 are such as pods of one node can have.
 func (g Generator) addr(family int) netip.Addr {
 	n := byte(g.IntN(64))
 	if family == 0 {
 		return netip.AddrFrom4([4]byte{10, n >> 5, n >> 3 & 3 << 6, n & 7})
 	}
-	return netip.AddrFrom16([16]byte{0: 0xfd, 7: n >> 5, 13: n >> 3 & 3 << 6, 15: n & 7})
+	return netip.AddrFrom16([16]byte{0: 0xfd, 12: n >> 5, 13: n >> 3 & 3 << 6, 15: 16 + n&7})
 }
 
 func (g Generator) labels(keys []string) map[string]string {
