@@ -2,9 +2,18 @@ package overlay
 
 import (
 	"net/netip"
+	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 )
+
+// Detour is a node's second WireGuard device.
+type Detour struct {
+	PublicKey wgtypes.Key // zero: the node has none
+	// Active asks for it to be used, since the node is about to change the key
+	// of its first.
+	Active bool
+}
 
 // Node is one node of the cluster as its Tunnel object publishes it, parsed.
 type Node struct {
@@ -13,6 +22,9 @@ type Node struct {
 	// Endpoint is the underlay address and UDP port where the node's
 	// WireGuard device listens.
 	Endpoint netip.AddrPort
+	Detour   Detour
+	// Keyed is when PublicKey was made; zero: unknown.
+	Keyed time.Time
 	// PodCIDRs are the node's pod ranges, at most one of each family. The
 	// node's tunnel prefix is derived from the IPv4 one (see Prefix).
 	PodCIDRs []netip.Prefix

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 )
@@ -12,6 +13,10 @@ import (
 const (
 	DefaultDevice = "signet0"
 	DefaultPort   = 51872 // UDP
+	// DetourDevice is the second device, which carries a node's traffic while
+	// keys of the first are changed (package tunnel). It listens on the port
+	// after the first's.
+	DetourDevice = "signet1"
 )
 
 var deviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$`)
@@ -31,6 +36,23 @@ type Peer struct {
 	PublicKey  wgtypes.Key
 	Endpoint   netip.AddrPort
 	AllowedIPs []netip.Prefix // sources that the peer may send from
+	Detour     Detour         // of the node
+	// Keepalive is how often something is sent although there is nothing to
+	// say, in whole seconds up to 65535; 0: never.
+	Keepalive time.Duration
+}
+
+// OnDetour is the peer as the second device knows it; ok is false if it has
+// none.
+func (p Peer) OnDetour() (peer Peer, ok bool) {
+	peer = p
+	peer.PublicKey, peer.Endpoint, peer.Keepalive = p.Detour.PublicKey, DetourEndpoint(p.Endpoint), 0
+	return peer, p.Detour.PublicKey != wgtypes.Key{}
+}
+
+// DetourEndpoint is where the second device of a node listens.
+func DetourEndpoint(first netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(first.Addr(), first.Port()+1)
 }
 
 // Kind says what lives at a Location.

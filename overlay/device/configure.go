@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
+	"github.com/vishvananda/netlink"
 	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
@@ -16,9 +18,12 @@ type Desired struct {
 	PrivateKey wgtypes.Key
 	ListenPort uint16     // UDP, not 0
 	MTU        int        // bytes
-	Address    netip.Addr // the node's IPv4 address, see setAddress
+	Address    netip.Addr // the node's IPv4 address, see setAddress; none with Bare
 	Peers      []overlay.Peer
 	Routes     []overlay.Route
+	// Bare leaves the device without address and routes, for one that only
+	// the hooks send to.
+	Bare bool
 }
 
 // Changes says what Configure wrote. Keys are public keys.
@@ -36,6 +41,18 @@ func (c Changes) Empty() bool {
 	return !c.PrivateKey && !c.ListenPort && len(c.Added)+len(c.Updated)+len(c.Removed)+len(c.System) == 0
 }
 
+// And gives both changes as one.
+func (c Changes) And(other Changes) Changes {
+	return Changes{
+		PrivateKey: c.PrivateKey || other.PrivateKey, ListenPort: c.ListenPort || other.ListenPort,
+		Added: slices.Concat(c.Added, other.Added), Updated: slices.Concat(c.Updated, other.Updated),
+		Removed: slices.Concat(c.Removed, other.Removed), System: slices.Concat(c.System, other.System),
+	}
+}
+
+// Touches says whether a peer was updated.
+func (c Changes) Touches(key wgtypes.Key) bool { return slices.Contains(c.Updated, key) }
+
 // Configure makes the device match want by writing the differences; Changes
 // holds what was written, also if an error ended it half-way. Calling it again
 // continues. ErrNoDevice means that the device was removed: call Ensure again.
@@ -52,17 +69,7 @@ func (d *Device) Configure(want Desired) (Changes, error) {
 	if err != nil {
 		return done, err
 	}
-	steps := []func() ([]string, error){
-		func() ([]string, error) { return addRoutes(link, refusing(want.Routes)) },
-		func() ([]string, error) { return setSysctls(d.name) },
-		func() ([]string, error) { return setMTU(link, want.MTU) },
-		func() ([]string, error) { return nil, d.configureWireGuard(want, &done) },
-		func() ([]string, error) { return setAddress(link, want.Address) },
-		func() ([]string, error) { return setUp(link) },
-		func() ([]string, error) { return addRoutes(link, want.Routes) },
-		func() ([]string, error) { return dropRoutes(want.Routes) },
-	}
-	for _, step := range steps {
+	for _, step := range d.steps(link, want, &done) {
 		changed, err := step()
 		done.System = append(done.System, changed...)
 		if err != nil {
@@ -72,6 +79,25 @@ func (d *Device) Configure(want Desired) (Changes, error) {
 	return done, nil
 }
 
+func (d *Device) steps(link netlink.Link, want Desired, done *Changes) []func() ([]string, error) {
+	routed := func(step func() ([]string, error)) func() ([]string, error) {
+		if want.Bare {
+			return func() ([]string, error) { return nil, nil }
+		}
+		return step
+	}
+	return []func() ([]string, error){
+		routed(func() ([]string, error) { return addRoutes(link, refusing(want.Routes)) }),
+		func() ([]string, error) { return setSysctls(d.name) },
+		func() ([]string, error) { return setMTU(link, want.MTU) },
+		func() ([]string, error) { return nil, d.configureWireGuard(want, done) },
+		routed(func() ([]string, error) { return setAddress(link, want.Address) }),
+		func() ([]string, error) { return setUp(link) },
+		routed(func() ([]string, error) { return addRoutes(link, want.Routes) }),
+		routed(func() ([]string, error) { return dropRoutes(want.Routes) }),
+	}
+}
+
 // check refuses what would leave the device half-configured or open.
 func (w Desired) check() error {
 	switch {
@@ -79,7 +105,7 @@ func (w Desired) check() error {
 		return errors.New("configure: no private key")
 	case w.ListenPort == 0:
 		return errors.New("configure: no UDP port")
-	case !w.Address.Is4():
+	case !w.Bare && !w.Address.Is4():
 		return fmt.Errorf("configure: node address %s is not IPv4", w.Address)
 	}
 	keys := map[wgtypes.Key]bool{{}: true, w.PrivateKey.PublicKey(): true}

@@ -34,6 +34,8 @@ const (
 var (
 	ErrNoKernel = errors.New("the kernel has no WireGuard")
 	ErrNoDevice = errors.New("no such device")
+	// ErrOtherIndex: what knows the device by its index does not know it now.
+	ErrOtherIndex = errors.New("the device has got another index")
 )
 
 // pollInterval is how often Ensure looks for the userspace device.
@@ -44,6 +46,7 @@ const pollInterval = 100 * time.Millisecond
 type Device struct {
 	name      string
 	kind      Kind
+	index     int                    // of the network device
 	endpoints map[wgtypes.Key]string // as last written, see endpointDue
 }
 
@@ -58,21 +61,50 @@ func (d *Device) Kind() Kind { return d.kind }
 // userspace device to appear and to answer. An existing device is used as it
 // is, and one of another type is an error.
 func Ensure(ctx context.Context, name string, mtu int) (*Device, error) {
-	kind, err := Open(name, mtu)
-	if err != nil && !errors.Is(err, ErrNoKernel) {
+	d := &Device{name: name, endpoints: map[wgtypes.Key]string{}}
+	if err := d.Restore(ctx, mtu); err != nil {
 		return nil, err
 	}
-	if kind == Kernel {
-		return &Device{name: name, kind: Kernel, endpoints: map[wgtypes.Key]string{}}, nil
+	return d, nil
+}
+
+// Index is the network device's. It stays when the device is made anew.
+func (d *Device) Index() int { return d.index }
+
+// Restore is Ensure for a device that was found before and may have been
+// removed since. It gets its old index back, by which the datapath knows it.
+func (d *Device) Restore(ctx context.Context, mtu int) error {
+	kind, err := open(d.name, mtu, d.index)
+	if err != nil && !errors.Is(err, ErrNoKernel) {
+		return err
 	}
+	if kind != Kernel {
+		kind = Userspace
+		if err := await(ctx, d.name); err != nil {
+			return err
+		}
+	}
+	link, err := findLink(d.name)
+	if err != nil {
+		return err
+	}
+	if d.index != 0 && d.index != link.Attrs().Index {
+		return fmt.Errorf("device %s: %w: %d, it had %d", d.name, ErrOtherIndex, link.Attrs().Index, d.index)
+	}
+	d.kind, d.index = kind, link.Attrs().Index
+	return nil
+}
+
+// await waits for signet-wg to serve the device.
+func await(ctx context.Context, name string) error {
 	for {
 		err := answers(name)
 		if err == nil {
-			return &Device{name: name, kind: Userspace, endpoints: map[wgtypes.Key]string{}}, nil
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the kernel has no WireGuard and signet-wg is not running: %w", err)
+			return fmt.Errorf("the kernel has no WireGuard and signet-wg is not running: %w", err)
 		case <-time.After(pollInterval):
 		}
 	}
@@ -83,7 +115,9 @@ func Ensure(ctx context.Context, name string, mtu int) (*Device, error) {
 // lets only one of them create the name. ErrNoKernel means that there is no
 // device and the kernel cannot make one. The MTU in bytes counts for a new
 // device only.
-func Open(name string, mtu int) (Kind, error) {
+func Open(name string, mtu int) (Kind, error) { return open(name, mtu, 0) }
+
+func open(name string, mtu, index int) (Kind, error) {
 	if err := overlay.CheckDeviceName(name); err != nil {
 		return "", err
 	}
@@ -92,7 +126,7 @@ func Open(name string, mtu int) (Kind, error) {
 		return kind, err
 	}
 	attrs := netlink.NewLinkAttrs() // a literal would ask for a queue of length 0
-	attrs.Name, attrs.MTU = name, mtu
+	attrs.Name, attrs.MTU, attrs.Index = name, mtu, index
 	err = netlink.LinkAdd(&netlink.Wireguard{LinkAttrs: attrs})
 	switch {
 	case err == nil:

@@ -76,7 +76,7 @@ func enter() (code int, err error) {
 func serve(name string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
-	if err := userspace.Serve(ctx, name, 1420, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
+	if err := userspace.Serve(ctx, []string{name}, 1420, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
 		return 1
 	}

@@ -67,7 +67,10 @@ func (d *Device) update(have wgtypes.Peer, want overlay.Peer) (wgtypes.PeerConfi
 	if !samePrefixes(have.AllowedIPs, want.AllowedIPs) {
 		cfg.ReplaceAllowedIPs, cfg.AllowedIPs = true, ipNets(want.AllowedIPs)
 	}
-	return cfg, cfg.Endpoint != nil || cfg.ReplaceAllowedIPs
+	if have.PersistentKeepaliveInterval != want.Keepalive {
+		cfg.PersistentKeepaliveInterval = &want.Keepalive
+	}
+	return cfg, cfg.Endpoint != nil || cfg.ReplaceAllowedIPs || cfg.PersistentKeepaliveInterval != nil
 }
 
 // endpointDue decides whether to write a peer's endpoint. WireGuard moves it
@@ -90,10 +93,11 @@ func (d *Device) endpointDue(have wgtypes.Peer, want overlay.Peer) bool {
 
 func peerConfig(p overlay.Peer) wgtypes.PeerConfig {
 	return wgtypes.PeerConfig{
-		PublicKey:         p.PublicKey,
-		Endpoint:          net.UDPAddrFromAddrPort(p.Endpoint),
-		ReplaceAllowedIPs: true,
-		AllowedIPs:        ipNets(p.AllowedIPs),
+		PublicKey:                   p.PublicKey,
+		Endpoint:                    net.UDPAddrFromAddrPort(p.Endpoint),
+		ReplaceAllowedIPs:           true,
+		AllowedIPs:                  ipNets(p.AllowedIPs),
+		PersistentKeepaliveInterval: &p.Keepalive,
 	}
 }
 

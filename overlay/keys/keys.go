@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
@@ -18,9 +19,15 @@ import (
 // DefaultPath is where a node keeps its key.
 const DefaultPath = "/var/lib/signet/wireguard.key"
 
+// ErrNotWiped: the new key is in place, the old one's bytes may still be read
+// from the disk.
+var ErrNotWiped = errors.New("the old key could not be wiped")
+
 const (
-	fileMode = 0o600
-	dirMode  = 0o700
+	fileMode  = 0o600
+	dirMode   = 0o700
+	temporary = ".wireguard.key.*"
+
 	fileSize = 45 // base64 of 32 bytes, and a newline
 )
 
@@ -36,7 +43,7 @@ func LoadOrCreate(path string) (key wgtypes.Key, created bool, err error) {
 	if err != nil {
 		return wgtypes.Key{}, false, err
 	}
-	err = store(path, key)
+	err = store(path, key, unix.RENAME_NOREPLACE)
 	if errors.Is(err, fs.ErrExist) { // another process was faster: its key counts
 		key, err = Load(path)
 		return key, false, err
@@ -45,6 +52,61 @@ func LoadOrCreate(path string) (key wgtypes.Key, created bool, err error) {
 		return wgtypes.Key{}, false, fmt.Errorf("store a new key: %w", err)
 	}
 	return key, true, nil
+}
+
+// Replace makes a new key and puts it in place of the one at path, which must
+// exist. The new file appears whole, 0600 and on disk before the old one goes;
+// the old one's bytes are overwritten then, or ErrNotWiped comes with the new key.
+// A file system that never writes in place keeps them until it uses the space
+// again.
+func Replace(path string) (wgtypes.Key, error) {
+	if _, err := Load(path); err != nil {
+		return wgtypes.Key{}, err
+	}
+	key, err := wgtypes.GeneratePrivateKey()
+	if err != nil {
+		return wgtypes.Key{}, err
+	}
+	old, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return wgtypes.Key{}, fmt.Errorf("open the old key: %w", err)
+	}
+	err = store(path, key, 0)
+	if err != nil {
+		return wgtypes.Key{}, errors.Join(fmt.Errorf("store a new key: %w", err), old.Close())
+	}
+	if err := wipe(old); err != nil {
+		return key, fmt.Errorf("%w: %w", ErrNotWiped, err)
+	}
+	return key, nil
+}
+
+func wipe(f *os.File) error {
+	_, err := f.WriteAt(make([]byte, fileSize), 0)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// Tidy removes what an agent left that ended while it stored a key. No key may
+// be stored at the same time.
+func Tidy(path string) error {
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), temporary))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range left {
+		errs = append(errs, os.Remove(name))
+	}
+	return errors.Join(errs...)
+}
+
+// Made is when the key at path was made: when its file was written.
+func Made(path string) (time.Time, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("age of the key: %w", err)
+	}
+	return info.ModTime(), nil
 }
 
 // Load reads the key at path. The file must be a regular one with mode 0600,
@@ -98,9 +160,9 @@ func clamped(key wgtypes.Key) bool {
 	return key[0]&7 == 0 && key[31]&0xc0 == 0x40
 }
 
-// store writes key to path, which must not exist. The file appears whole and
-// with its final mode, and is on disk when store returns.
-func store(path string, key wgtypes.Key) (err error) {
+// store writes key to path, with flags of renameat2(2). The file appears whole
+// and with its final mode, and is on disk when store returns.
+func store(path string, key wgtypes.Key, flags uint) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return err
@@ -108,7 +170,7 @@ func store(path string, key wgtypes.Key) (err error) {
 	if err := checkDir(dir); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".wireguard.key.*") // mode 0600
+	f, err := os.CreateTemp(dir, temporary) // mode 0600
 	if err != nil {
 		return err
 	}
@@ -124,7 +186,7 @@ func store(path string, key wgtypes.Key) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err = unix.Renameat2(unix.AT_FDCWD, f.Name(), unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); err != nil {
+	if err = unix.Renameat2(unix.AT_FDCWD, f.Name(), unix.AT_FDCWD, path, flags); err != nil {
 		return &os.LinkError{Op: "rename", Old: f.Name(), New: path, Err: err}
 	}
 	return syncDir(dir)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -66,7 +67,10 @@ func check(n overlay.Node, cfg Config) (candidate, *Refusal) {
 	if n.PublicKey == (wgtypes.Key{}) {
 		return candidate{}, &Refusal{Node: n.Name, Reason: BadKey, Detail: "its key is all zeros"}
 	}
-	if n.Endpoint.Port() == 0 || !usable(n.Endpoint.Addr(), cfg) {
+	if n.PublicKey == n.Detour.PublicKey {
+		return candidate{}, &Refusal{Node: n.Name, Reason: BadKey, Detail: "both its devices have the same key"}
+	}
+	if n.Endpoint.Port() == 0 || n.Endpoint.Port() == math.MaxUint16 || !usable(n.Endpoint.Addr(), cfg) {
 		return candidate{}, &Refusal{
 			Node: n.Name, Reason: BadEndpoint,
 			Detail: fmt.Sprintf("%s is no endpoint that a node can have", n.Endpoint),

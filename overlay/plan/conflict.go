@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
 	"github.com/signet-cni/signet/overlay"
 )
 
@@ -67,8 +69,15 @@ func compareRefusal(a, b Refusal) int {
 // for equality but for overlap, see settleRanges.
 func claimsOf(c candidate) []claim {
 	claims := []claim{{DuplicateName, c.node.Name}, {DuplicateKey, c.node.PublicKey.String()}}
+	detour := c.node.Detour.PublicKey != wgtypes.Key{}
+	if detour {
+		claims = append(claims, claim{DuplicateKey, c.node.Detour.PublicKey.String()})
+	}
 	if c.node.Endpoint.IsValid() {
 		claims = append(claims, claim{SameEndpoint, c.node.Endpoint.String()})
+	}
+	if c.node.Endpoint.IsValid() && detour {
+		claims = append(claims, claim{SameEndpoint, overlay.DetourEndpoint(c.node.Endpoint).String()})
 	}
 	for _, a := range c.addresses {
 		claims = append(claims, claim{DuplicateAddress, a.String()})

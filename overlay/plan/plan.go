@@ -69,7 +69,7 @@ func Compute(self overlay.Node, nodes []overlay.Node, cfg Config) (Result, error
 		r.Accepted = append(r.Accepted, c.node)
 		r.Peers = append(r.Peers, overlay.Peer{
 			Name: c.node.Name, PublicKey: c.node.PublicKey, Endpoint: c.node.Endpoint,
-			AllowedIPs: []netip.Prefix{c.prefix},
+			AllowedIPs: []netip.Prefix{c.prefix}, Detour: c.node.Detour,
 		})
 		r.locate(c, overlay.RemotePods, overlay.RemoteNode)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
@@ -13,17 +14,54 @@ import (
 	"github.com/signet-cni/signet/overlay"
 )
 
-// Serve runs the WireGuard device name until ctx ends, and then leaves the TUN
-// device in place. The MTU in bytes counts only if the device does not exist
-// yet. The private key and the peers come through the UAPI socket; until then
-// every packet is dropped.
-func Serve(ctx context.Context, name string, mtu int, log *slog.Logger) error {
+// errRemoved ends serveOnce.
+var errRemoved = errors.New("the device was removed")
+
+// Serve runs the WireGuard devices names until ctx ends, and then leaves the
+// TUN devices in place. The MTU in bytes counts only for a device that does not
+// exist yet. Private keys and peers come through the UAPI sockets; until then
+// every packet is dropped. While another process serves a device, Serve stands
+// by and takes it over when that process ends. A device that is removed is made
+// anew, under its old index.
+func Serve(ctx context.Context, names []string, mtu int, log *slog.Logger) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var running sync.WaitGroup
+	for _, name := range names {
+		running.Go(func() {
+			if err := serve(ctx, name, mtu, log); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	running.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+func serve(ctx context.Context, name string, mtu int, log *slog.Logger) error {
 	if err := overlay.CheckDeviceName(name); err != nil {
 		return err
 	}
-	tunnel, err := openTUN(name, mtu)
-	if err != nil {
+	index := 0
+	for {
+		err := serveOnce(ctx, name, mtu, &index, log)
+		if !errors.Is(err, errRemoved) {
+			return err
+		}
+		log.Warn("making the device anew", "device", name, "error", err)
+	}
+}
+
+func serveOnce(ctx context.Context, name string, mtu int, index *int, log *slog.Logger) error {
+	tunnel, err := attach(ctx, name, mtu, *index, log)
+	if tunnel == nil {
 		return err
+	}
+	if found, err := net.InterfaceByName(name); err == nil {
+		*index = found.Index
 	}
 	wg := device.NewDevice(tunnel, conn.NewDefaultBind(), newLogger(log))
 	defer wg.Close()
@@ -38,7 +76,7 @@ func Serve(ctx context.Context, name string, mtu int, log *slog.Logger) error {
 	case <-ctx.Done():
 		return control.Close()
 	case <-wg.Wait():
-		return errors.Join(fmt.Errorf("device %s was removed", name), control.Close())
+		return errors.Join(fmt.Errorf("%s: %w", name, errRemoved), control.Close())
 	case err := <-failed:
 		return errors.Join(err, control.Close())
 	}

@@ -101,7 +101,7 @@ func serveWireGuard() int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	if err := userspace.Serve(ctx, overlay.DefaultDevice, serverMTU, log); err != nil {
+	if err := userspace.Serve(ctx, []string{overlay.DefaultDevice, overlay.DetourDevice}, serverMTU, log); err != nil {
 		fmt.Fprintln(os.Stderr, "signet-wg:", err)
 		return exitTrouble
 	}
