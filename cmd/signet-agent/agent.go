@@ -15,7 +15,6 @@ import (
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/internal/metrics"
-	"github.com/signet-cni/signet/overlay/keys"
 )
 
 // agent holds the parts. Each loop owns what it keeps up to date and only
@@ -39,6 +38,8 @@ type agent struct {
 	propagation stopwatch
 	services    serviceNames
 	hits        *hits
+	// ended takes why the agent has to start anew.
+	ended chan error
 	// noMetrics is why Prometheus gets no answer, nil if it does or shall not.
 	noMetrics atomic.Pointer[error]
 }
@@ -48,7 +49,7 @@ type agent struct {
 // pods closed; what an earlier agent left in the kernel stays in force.
 func runAgent(ctx context.Context, cfg config, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
-	a := &agent{cfg: cfg, log: log}
+	a := &agent{cfg: cfg, log: log, ended: make(chan error, 1)}
 	a.status = newStatus(a)
 	a.metrics = metrics.New(a.status, cni.Operations...)
 	a.hits = newHits()
@@ -79,18 +80,18 @@ func (a *agent) start(ctx context.Context) error {
 	if err := a.watch(ctx); err != nil {
 		return err
 	}
-	key, created, err := keys.LoadOrCreate(a.cfg.keyPath)
+	tunnel, err := newTunnel(a)
 	if err != nil {
 		return err
 	}
-	a.log.Info("WireGuard key", "public", key.PublicKey().String(), "created", created)
-	a.tunnel = newTunnel(a, key)
+	a.tunnel = tunnel
 	if err := a.tunnel.open(ctx); err != nil {
 		return fmt.Errorf("tunnel: %w", err)
 	}
 	if err := a.openDatapath(); err != nil {
 		return fmt.Errorf("datapath: %w", err)
 	}
+	a.tunnel.drive(a.datapath)
 	return a.openPods(ctx)
 }
 
@@ -131,7 +132,8 @@ func (a *agent) openDatapath() error {
 	dp, err := datapath.Open(datapath.Config{
 		PinPath:        a.cfg.pinPath,
 		Prefix:         a.tunnel.current().Prefix,
-		OverlayIfIndex: a.tunnel.index,
+		OverlayIfIndex: a.tunnel.first.Index(),
+		DetourIfIndex:  a.tunnel.second.Index(),
 	})
 	if err != nil {
 		return err
@@ -196,9 +198,22 @@ func (a *agent) serve(ctx context.Context) error {
 	running.Go(func() { a.cfg.settings.run(ctx) })
 	running.Go(func() { a.collect(ctx) })
 	running.Go(func() { a.loops.run(ctx) })
-	err = <-failed
+	running.Go(func() { a.tunnel.watch(ctx) })
+	select {
+	case err = <-failed:
+	case err = <-a.ended:
+	}
 	cancel()
 	return err
+}
+
+// restart ends the agent, for what it can only follow by starting anew. What is
+// in the kernel stays in force meanwhile.
+func (a *agent) restart(why error) {
+	select {
+	case a.ended <- why:
+	default: // it ends already
+	}
 }
 
 func (a *agent) cniSocket() string { return filepath.Join(a.cfg.runDir, "cni.sock") }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -56,6 +57,9 @@ type file struct {
 	// IdentitiesPerNamespace is what a namespace is warned of before; 0: never;
 	// absent: 1000. It is followed live.
 	IdentitiesPerNamespace *int `json:"identitiesPerNamespace"`
+	// KeyRotation is how old a node's WireGuard key gets before the node changes
+	// it, a duration of at least 1h; absent or 0: any age. It is followed live.
+	KeyRotation string `json:"keyRotation"`
 	// MetricsAddress is where Prometheus gets an answer, such as
 	// 127.0.0.1:9470 or :9470; empty: nowhere.
 	MetricsAddress string `json:"metricsAddress"`
@@ -138,8 +142,8 @@ func (f file) parse() (parsedFile, error) {
 	p.live, errs[4] = f.parseLive()
 	p.metrics, errs[5] = f.MetricsAddress, checkListen(f.MetricsAddress)
 	p.port = f.WireguardPort
-	if p.port == 0 {
-		return p, errors.New("wireguardPort: want a UDP port from 1 to 65535")
+	if p.port == 0 || p.port == math.MaxUint16 {
+		return p, errors.New("wireguardPort: want a UDP port from 1 to 65534; the next one is used as well")
 	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return p, err
@@ -155,7 +159,8 @@ func (f file) parseLive() (live, error) {
 		ignore: identity.DefaultIgnore(), audit: f.AuditMode,
 		grace: defaultGrace, perNamespace: defaultPerNamespace,
 	}
-	var errs [4]error
+	var errs [5]error
+	l.keyRotation, errs[4] = parseRotation(f.KeyRotation)
 	if f.IgnoreLabels != nil {
 		l.ignore, errs[0] = identity.NewIgnore(f.IgnoreLabels)
 	}
@@ -178,6 +183,17 @@ func parseGrace(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil || d < minGrace || d > maxGrace {
 		return d, fmt.Errorf("identityGrace %q: want a duration from %v to %v, such as 15m", text, minGrace, maxGrace)
+	}
+	return d, nil
+}
+
+func parseRotation(text string) (time.Duration, error) {
+	if text == "" || text == "0" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < minRotation {
+		return d, fmt.Errorf("keyRotation %q: want 0, or a duration of %v or more, such as 720h", text, minRotation)
 	}
 	return d, nil
 }

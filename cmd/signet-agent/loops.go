@@ -144,18 +144,19 @@ func (l *loops) run(ctx context.Context) {
 	}
 }
 
-// watchDevice configures the device at once when it changes: a signet-wg that
-// comes back knows neither key nor peers.
+// watchDevice configures the devices at once when they change: a signet-wg that
+// comes back knows neither key nor peers. The underlay's MTU decides theirs.
 func (l *loops) watchDevice(ctx context.Context) {
 	for ctx.Err() == nil {
-		changed, err := device.Watch(ctx, overlay.DefaultDevice)
+		changed, err := device.Watch(ctx, l.agent.tunnel.watched)
 		if err != nil {
-			l.agent.log.Warn("cannot watch the WireGuard device; it is looked at from time to time",
+			l.agent.log.Warn("cannot watch the devices; they are looked at from time to time",
 				"error", err, "every", resync)
 			return
 		}
 		for range changed {
 			l.tunnel.Poke()
+			l.hooks.Poke() // they go with a device
 		}
 		l.tunnel.Poke() // the watch ended: something may have been missed
 	}
@@ -227,7 +228,10 @@ func (l *loops) syncHooks(context.Context) error {
 		}
 	}
 	dp := l.agent.datapath
-	errs := []error{dp.AttachOverlay(l.agent.tunnel.index)}
+	var errs []error
+	for _, index := range l.agent.tunnel.indexes() {
+		errs = append(errs, dp.AttachOverlay(index))
+	}
 	for _, ep := range l.agent.pods.Endpoints() {
 		err := dp.AttachPod(ep.HostIfIndex)
 		if errors.Is(err, unix.ENODEV) {
@@ -245,7 +249,10 @@ func (l *loops) syncHooks(context.Context) error {
 
 // interfaces are those that must keep their programs.
 func (l *loops) interfaces() map[int]bool {
-	keep := map[int]bool{l.agent.tunnel.index: true}
+	keep := map[int]bool{}
+	for _, index := range l.agent.tunnel.indexes() {
+		keep[index] = true
+	}
 	for _, ep := range l.agent.pods.Endpoints() {
 		keep[ep.HostIfIndex] = true
 	}

@@ -26,6 +26,7 @@ const (
 	minGrace            = 2 * identity.Grace // packets under way, and the writes of Tunnels
 	maxGrace            = 24 * time.Hour
 	defaultPerNamespace = 1000
+	minRotation         = time.Hour
 )
 
 // live are the settings that take effect while the agent runs.
@@ -38,6 +39,8 @@ type live struct {
 	// perNamespace is how many identities a namespace may have before a
 	// warning; 0: any number.
 	perNamespace int
+	// keyRotation is how old the key gets; 0: any age.
+	keyRotation time.Duration
 }
 
 // settings follows the configuration file. A file that cannot be used changes

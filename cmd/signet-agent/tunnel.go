@@ -8,23 +8,24 @@ import (
 	"sync"
 	"time"
 
-	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
-
 	"github.com/signet-cni/signet/enforce/datapath"
-	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/overlay"
 	"github.com/signet-cni/signet/overlay/device"
 	"github.com/signet-cni/signet/overlay/plan"
+	overlaytunnel "github.com/signet-cni/signet/overlay/tunnel"
 )
 
-// tunnel keeps the WireGuard device, the routes and the datapath's table of
+// restoreTime bounds the wait for a device that is made anew.
+const restoreTime = 10 * time.Second
+
+// tunnel keeps the WireGuard devices, the routes and the datapath's table of
 // nodes in line with what the nodes publish.
 type tunnel struct {
-	agent  *agent
-	key    wgtypes.Key
-	device *device.Device
-	index  int // of the device; fixed while the agent runs
+	agent         *agent
+	keys          *overlaytunnel.Keys
+	first, second *device.Device
+	core          *overlaytunnel.Tunnel // nil until drive
 
 	mu   sync.Mutex
 	last tunnelPlan
@@ -33,10 +34,19 @@ type tunnel struct {
 // tunnelPlan is a plan, and what it was made for.
 type tunnelPlan struct {
 	plan.Result
-	podCIDR netip.Prefix
+	podCIDR  netip.Prefix
+	underlay device.Underlay
 }
 
-func newTunnel(a *agent, key wgtypes.Key) *tunnel { return &tunnel{agent: a, key: key} }
+func newTunnel(a *agent) (*tunnel, error) {
+	keys, created, err := overlaytunnel.LoadKeys(a.cfg.keyPath)
+	if err != nil {
+		return nil, err
+	}
+	public, _, made := keys.Public()
+	a.log.Info("WireGuard key", "public", public.String(), "created", created, "made", made)
+	return &tunnel{agent: a, keys: keys}, nil
+}
 
 // prefixOf derives the tunnel prefix of any node from what it publishes.
 func (a *agent) prefixOf(n overlay.Node) (netip.Prefix, error) {
@@ -48,7 +58,7 @@ func (a *agent) prefixOf(n overlay.Node) (netip.Prefix, error) {
 	return netip.Prefix{}, fmt.Errorf("node %s has no IPv4 pod range", n.Name)
 }
 
-// open makes the device and the first plan: this node alone.
+// open makes the devices and the first plan: this node alone.
 func (t *tunnel) open(ctx context.Context) error {
 	result, err := t.compute()
 	if err != nil {
@@ -56,18 +66,25 @@ func (t *tunnel) open(ctx context.Context) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	t.device, err = device.Ensure(wait, overlay.DefaultDevice, result.MTU.Device)
+	t.first, t.second, err = overlaytunnel.Open(wait, result.MTU.Device)
 	if err != nil {
 		return err
 	}
-	state, err := t.device.Status()
-	if err != nil {
-		return err
-	}
-	t.index = state.Index
-	t.agent.log.Info("WireGuard device", "device", state.Name, "kind", string(state.Kind), "mtu", result.MTU.Device)
+	t.agent.log.Info("WireGuard devices", "first", t.first.Name(), "second", t.second.Name(),
+		"kind", string(t.first.Kind()), "mtu", result.MTU.Device)
 	return nil
 }
+
+// drive takes the devices over, with the datapath to steer between them.
+func (t *tunnel) drive(dp *datapath.Datapath) {
+	t.core = overlaytunnel.New(overlaytunnel.Config{
+		Keys: t.keys, First: t.first, Second: t.second, Port: t.agent.cfg.port,
+		Steering: dp, Changed: t.agent.loops.tunnel.Poke, Log: t.agent.log, Now: time.Now,
+	})
+}
+
+// indexes are those of both devices; they stay while the agent runs.
+func (t *tunnel) indexes() []int { return []int{t.first.Index(), t.second.Index()} }
 
 // self is this node as it publishes itself.
 func (t *tunnel) self() (overlay.Node, error) {
@@ -75,8 +92,10 @@ func (t *tunnel) self() (overlay.Node, error) {
 	if !known {
 		return overlay.Node{}, fmt.Errorf("the API server has no node %q: check --node-name", t.agent.cfg.nodeName)
 	}
+	first, second, made := t.keys.Public()
 	self := overlay.Node{
-		Name: node.Name, PublicKey: t.key.PublicKey(),
+		Name: node.Name, PublicKey: first, Keyed: made.UTC().Truncate(time.Second),
+		Detour:   overlay.Detour{PublicKey: second, Active: t.core != nil && t.core.PrefersDetour()},
 		PodCIDRs: ipv4(node.PodCIDRs, netip.Prefix.Addr), Addresses: ipv4(node.InternalIPs, netip.Addr.Unmap),
 	}
 	if len(self.PodCIDRs) == 0 {
@@ -106,24 +125,37 @@ func (t *tunnel) compute() (tunnelPlan, error) {
 	if err != nil {
 		return tunnelPlan{}, err
 	}
-	mtu, err := device.UnderlayMTU(self.Addresses[0], overlay.DefaultDevice)
+	before := t.current()
+	underlay, err := device.FindUnderlay(self.Addresses[0], endpoints(before.Peers), overlay.DefaultDevice, overlay.DetourDevice)
 	if err != nil {
 		return tunnelPlan{}, err
 	}
 	nodes, _ := t.agent.watcher.Nodes()
 	result, err := plan.Compute(self, nodes, plan.Config{
 		Cluster: t.agent.cfg.cluster, ClusterCIDR: t.agent.cfg.clusterCIDR,
-		ServiceCIDR: t.agent.cfg.serviceCIDR, UnderlayMTU: mtu,
-		Accepted: t.current().Accepted,
+		ServiceCIDR: t.agent.cfg.serviceCIDR, UnderlayMTU: underlay.MTU,
+		Accepted: before.Accepted,
 	})
 	if err != nil {
 		return tunnelPlan{}, err
 	}
-	next := tunnelPlan{Result: result, podCIDR: self.PodCIDRs[0]}
+	next := tunnelPlan{Result: result, podCIDR: self.PodCIDRs[0], underlay: underlay}
+	if before.Prefix.IsValid() && before.Prefix != next.Prefix {
+		t.agent.restart(fmt.Errorf("this node's pod range has changed from %s to %s", before.podCIDR, next.podCIDR))
+		return before, errors.New("this node's pod range has changed: the agent starts anew")
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last = next
 	return next, nil
+}
+
+func endpoints(peers []overlay.Peer) []netip.Addr {
+	addrs := make([]netip.Addr, 0, len(peers))
+	for _, p := range peers {
+		addrs = append(addrs, p.Endpoint.Addr())
+	}
+	return addrs
 }
 
 // current is the last plan.
@@ -134,26 +166,14 @@ func (t *tunnel) current() tunnelPlan {
 }
 
 // sync puts a new plan in force. The datapath learns of nodes after the
-// device has them as peers, so what it sends there is never refused for lack
+// devices have them as peers, so what it sends there is never refused for lack
 // of a key; it forgets them before.
 func (t *tunnel) sync(ctx context.Context) error {
-	before := t.current()
 	next, err := t.compute()
 	if err != nil {
 		return err
 	}
-	if before.Prefix != next.Prefix {
-		return errors.New("this node's pod range has changed: restart the agent, after draining the node")
-	}
-	changes, err := t.device.Configure(device.Desired{
-		PrivateKey: t.key, ListenPort: t.agent.cfg.port, MTU: next.MTU.Device,
-		Address: next.Address, Peers: next.Peers, Routes: next.Routes,
-	})
-	if !changes.Empty() {
-		t.agent.log.Info("tunnel changed", "added", len(changes.Added), "updated", len(changes.Updated),
-			"removed", len(changes.Removed), "system", changes.System)
-	}
-	if err != nil {
+	if err := t.apply(ctx, next); err != nil {
 		return err
 	}
 	if _, err := t.agent.datapath.SetLocations(t.locations(next)); err != nil {
@@ -164,6 +184,36 @@ func (t *tunnel) sync(ctx context.Context) error {
 		return err
 	}
 	return t.agent.watcher.PublishTunnel(ctx, self, next.Prefix)
+}
+
+// apply configures the devices, and makes them anew if they are gone.
+func (t *tunnel) apply(ctx context.Context, next tunnelPlan) error {
+	want := overlaytunnel.Wanted{MTU: next.MTU.Device, Address: next.Address, Peers: next.Peers, Routes: next.Routes}
+	changes, err := t.core.Apply(want)
+	if errors.Is(err, device.ErrNoDevice) {
+		t.agent.log.Warn("a WireGuard device was removed; making it anew", "error", err)
+		if err := t.restore(ctx); err != nil {
+			return err
+		}
+		changes, err = t.core.Apply(want)
+	}
+	if !changes.Empty() {
+		t.agent.log.Info("tunnel changed", "added", len(changes.Added), "updated", len(changes.Updated),
+			"removed", len(changes.Removed), "system", changes.System)
+	}
+	return err
+}
+
+// restore makes removed devices anew; their hooks went with them.
+func (t *tunnel) restore(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, restoreTime)
+	defer cancel()
+	err := t.core.Restore(wait)
+	if errors.Is(err, device.ErrOtherIndex) {
+		t.agent.restart(err)
+	}
+	t.agent.loops.hooks.Poke()
+	return err
 }
 
 // locations is the plan as the datapath looks it up. What is in the cluster's
@@ -193,30 +243,7 @@ func (t *tunnel) problems() []kube.Problem {
 	return problems
 }
 
-// status is the device as people see it; zero if it cannot be read.
-func (t *tunnel) status() api.Device {
-	now, err := t.device.Status()
-	if err != nil {
-		return api.Device{}
-	}
-	plan := t.current()
-	d := api.Device{
-		Name: now.Name, Kind: string(now.Kind), PublicKey: now.PublicKey.String(),
-		ListenPort: now.ListenPort, MTU: now.MTU, PodMTU: plan.MTU.Pods,
-	}
-	names := map[wgtypes.Key]string{}
-	for _, p := range plan.Peers {
-		names[p.PublicKey] = p.Name
-	}
-	for _, p := range now.Peers {
-		peer := api.Peer{
-			Node: names[p.PublicKey], PublicKey: p.PublicKey.String(), Endpoint: p.Endpoint,
-			LastHandshake: p.LastHandshake, Rx: p.Received, Tx: p.Sent,
-		}
-		if len(p.AllowedIPs) > 0 {
-			peer.Prefix = p.AllowedIPs[0]
-		}
-		d.Peers = append(d.Peers, peer)
-	}
-	return d
+// watched names the devices whose changes concern the tunnel.
+func (t *tunnel) watched() []string {
+	return append([]string{overlay.DefaultDevice, overlay.DetourDevice}, t.current().underlay.Devices...)
 }

@@ -180,6 +180,11 @@ func compareSchema(t *testing.T, got openAPI, spec reflect.Type) {
 		switch spec.Field(n).Type {
 		case reflect.TypeFor[string]():
 			ok = property.Type == "string"
+		case reflect.TypeFor[bool]():
+			ok = property.Type == "boolean"
+		case reflect.TypeFor[*api.DetourSpec]():
+			ok = property.Type == "object"
+			compareSchema(t, property, reflect.TypeFor[api.DetourSpec]())
 		case reflect.TypeFor[[]string]():
 			ok = property.Type == "array" && property.Items != nil && property.Items.Type == "string"
 		case reflect.TypeFor[[]int64]():
@@ -220,8 +225,8 @@ func TestDaemonSets(t *testing.T) {
 		t.Errorf("agent %+v", agent)
 	}
 	wg := decodeYAML[appsv1.DaemonSet](t, objects["DaemonSet signet-wg"])
-	if wg.Spec.UpdateStrategy.Type != appsv1.OnDeleteDaemonSetStrategyType {
-		t.Errorf("signet-wg is updated by %q: a roll-out would interrupt the tunnel", wg.Spec.UpdateStrategy.Type)
+	if roll := wg.Spec.UpdateStrategy.RollingUpdate; roll == nil || roll.MaxSurge.IntValue() != 1 || roll.MaxUnavailable.IntValue() != 0 {
+		t.Errorf("signet-wg is updated by %+v: the old pod has to serve until the new one stands by", wg.Spec.UpdateStrategy)
 	}
 	image := agent.Spec.Template.Spec.Containers[0].Image
 	equal(t, "privileged containers", checkPod(t, agent.Spec.Template.Spec, image), []string{"mount-bpffs", "agent"})

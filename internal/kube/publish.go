@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -51,7 +52,7 @@ func (w *Watcher) PublishTunnel(ctx context.Context, node overlay.Node, prefix n
 }
 
 func sameTunnel(a, b overlay.Node) bool {
-	return a.PublicKey == b.PublicKey && a.Endpoint == b.Endpoint &&
+	return a.PublicKey == b.PublicKey && a.Endpoint == b.Endpoint && a.Detour == b.Detour && a.Keyed.Equal(b.Keyed) &&
 		slices.Equal(a.PodCIDRs, b.PodCIDRs) && slices.Equal(a.Addresses, b.Addresses)
 }
 
@@ -63,6 +64,12 @@ func encodeTunnel(node overlay.Node, prefix netip.Prefix, owner string) api.Tunn
 		Addresses: texts(node.Addresses),
 		Prefix:    prefix.String(),
 	}}
+	if node.Detour.PublicKey != (wgtypes.Key{}) {
+		object.Spec.Detour = &api.DetourSpec{PublicKey: node.Detour.PublicKey.String(), Active: node.Detour.Active}
+	}
+	if !node.Keyed.IsZero() {
+		object.Spec.Keyed = node.Keyed.UTC().Format(time.RFC3339)
+	}
 	object.Name = node.Name
 	object.SetGroupVersionKind(api.GroupVersion.WithKind(api.TunnelKind))
 	object.OwnerReferences = []metav1.OwnerReference{{

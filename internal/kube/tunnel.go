@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -105,6 +106,12 @@ func parseTunnelSpec(name string, spec *api.TunnelSpec) (overlay.Node, error) {
 	if node.PublicKey, err = parseKey(spec.PublicKey); err != nil {
 		return overlay.Node{}, fmt.Errorf("publicKey: %w", err)
 	}
+	if node.Detour, err = parseDetour(spec.Detour); err != nil {
+		return overlay.Node{}, fmt.Errorf("detour: %w", err)
+	}
+	if node.Keyed, err = parseTime(spec.Keyed); err != nil {
+		return overlay.Node{}, fmt.Errorf("keyed: %w", err)
+	}
 	if node.PodCIDRs, err = parsePodCIDRs(spec.PodCIDRs); err != nil {
 		return overlay.Node{}, fmt.Errorf("podCIDRs: %w", err)
 	}
@@ -138,6 +145,25 @@ func parseKey(text string) (wgtypes.Key, error) {
 		return wgtypes.Key{}, errors.New("the key is all zero")
 	}
 	return key, nil
+}
+
+func parseDetour(spec *api.DetourSpec) (overlay.Detour, error) {
+	if spec == nil {
+		return overlay.Detour{}, nil
+	}
+	key, err := parseKey(spec.PublicKey)
+	return overlay.Detour{PublicKey: key, Active: spec.Active}, err
+}
+
+func parseTime(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("malformed time %q", text)
+	}
+	return at.UTC().Truncate(time.Second), nil
 }
 
 func parseEndpoint(text string) (netip.AddrPort, error) {

@@ -49,6 +49,8 @@ func TestTunnel(t *testing.T) {
 	node := tunnelNode(1)
 	node.PodCIDRs = append(node.PodCIDRs, netip.MustParsePrefix("fd00:1::/64"))
 	node.Addresses = append(node.Addresses, netip.MustParseAddr("fd00:2::1"))
+	node.Detour = overlay.Detour{PublicKey: wgtypes.Key{9, 9}, Active: true}
+	node.Keyed = time.Date(2026, 11, 24, 15, 0, 0, 0, time.UTC)
 	it := kept(t, tunnelParser(derivePrefix), encodedTunnel(t, node))
 	checkProblem(t, it.problems, "")
 	equal(t, "node", it.value.node, node)

@@ -91,10 +91,10 @@ func TestConfigureIsIdempotent(t *testing.T) {
 				t.Errorf("%s is %q, %v, want %s", path, got, err, want)
 			}
 		}
-		if mtu, err := device.UnderlayMTU(a.address, overlay.DefaultDevice); err != nil || mtu != 1500 {
+		if mtu, err := underlayMTU(a.address); err != nil || mtu != 1500 {
 			t.Errorf("underlay MTU %d, %v", mtu, err)
 		}
-		if mtu, err := device.UnderlayMTU(netip.MustParseAddr("203.0.113.1"), overlay.DefaultDevice); err == nil {
+		if mtu, err := underlayMTU(netip.MustParseAddr("203.0.113.1")); err == nil {
 			t.Errorf("underlay MTU of nobody's address: %d", mtu)
 		}
 		return nil
@@ -198,35 +198,63 @@ func TestForeignSourceIsDropped(t *testing.T) {
 }
 
 // TestRemovedDevice: whoever deletes the device leaves the range refused, and
-// Ensure brings it back.
+// Restore brings it back under its old index; where signet-wg serves it, that
+// makes it.
 func TestRemovedDevice(t *testing.T) {
 	a := newCluster(t, 1)[0]
 	a.configure()
+	index := a.device.Index()
+	want := a.desired()
 	a.do(func() error {
 		link, err := netlink.LinkByName(overlay.DefaultDevice)
 		if err != nil {
 			return err
 		}
-		return netlink.LinkDel(link)
-	})
-	want := a.desired()
-	if err := a.try(func() error { _, err := a.device.Configure(want); return err }); !errors.Is(err, device.ErrNoDevice) {
-		t.Errorf("Configure: got %v, want %v", err, device.ErrNoDevice)
-	}
-	a.do(func() error {
+		if err := netlink.LinkDel(link); err != nil {
+			return err
+		}
 		if got := routeTo(netip.MustParseAddr("10.244.9.9")); got != "no route to host" {
 			t.Errorf("without the device the route is %s", got)
 		}
+		if a.device.Kind() == device.Kernel {
+			if _, err := a.device.Configure(want); !errors.Is(err, device.ErrNoDevice) {
+				t.Errorf("Configure: got %v, want %v", err, device.ErrNoDevice)
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return a.device.Restore(ctx, 1420)
+	})
+	a.configure()
+	if s := a.status(); !s.Up || s.Index != index || a.device.Index() != index {
+		t.Errorf("status %+v, want index %d", s, index)
+	}
+}
+
+// TestRestoreRefusesAnotherIndex: the datapath knows the device by its index.
+func TestRestoreRefusesAnotherIndex(t *testing.T) {
+	a := newCluster(t, 1)[0]
+	a.do(func() error {
+		link, err := netlink.LinkByName(overlay.DefaultDevice)
+		if err != nil {
+			return err
+		}
+		if err := netlink.LinkSetName(link, "elsewhere"); err != nil {
+			return err
+		}
+		stranger := &netlink.Tuntap{
+			LinkAttrs: netlink.LinkAttrs{Name: overlay.DefaultDevice}, Mode: netlink.TUNTAP_MODE_TUN, Queues: 1,
+		}
+		if err := netlink.LinkAdd(stranger); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+		defer cancel()
+		if err := a.device.Restore(ctx, 1420); err == nil || a.device.Kind() == device.Kernel && !errors.Is(err, device.ErrOtherIndex) {
+			t.Errorf("got %v", err)
+		}
 		return nil
 	})
-	if a.device.Kind() == device.Userspace {
-		a.startServer() // as the container's restart does
-	}
-	a.ensure()
-	a.configure()
-	if s := a.status(); !s.Up {
-		t.Errorf("status %+v", s)
-	}
 }
 
 // TestRoutes follows the cluster range as the device goes down and comes back.
@@ -374,4 +402,9 @@ func TestConfigureRefuses(t *testing.T) {
 			t.Errorf("%s: got %v after %+v", name, err, changes)
 		}
 	}
+}
+
+func underlayMTU(address netip.Addr) (int, error) {
+	u, err := device.FindUnderlay(address, nil, overlay.DefaultDevice)
+	return u.MTU, err
 }

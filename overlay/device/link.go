@@ -109,25 +109,3 @@ func setAddress(link netlink.Link, address netip.Addr) (changed []string, err er
 func rightAddress(a netlink.Addr, want netip.Prefix) bool {
 	return fromIPNet(a.IPNet) == want && a.Scope == int(netlink.SCOPE_UNIVERSE)
 }
-
-// UnderlayMTU gives the MTU in bytes of the device that owns the node address,
-// other than the overlay device itself, which carries that address too.
-func UnderlayMTU(address netip.Addr, overlayDevice string) (int, error) {
-	addrs, err := retry(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
-	if err != nil {
-		return 0, fmt.Errorf("list addresses: %w", err)
-	}
-	for _, a := range addrs {
-		if fromIPNet(a.IPNet).Addr() != address {
-			continue
-		}
-		link, err := retry(func() (netlink.Link, error) { return netlink.LinkByIndex(a.LinkIndex) })
-		if err != nil {
-			return 0, fmt.Errorf("find the device of %s: %w", address, err)
-		}
-		if link.Attrs().Name != overlayDevice {
-			return link.Attrs().MTU, nil
-		}
-	}
-	return 0, fmt.Errorf("no device has the node address %s", address)
-}

@@ -107,7 +107,7 @@ func TestWatch(t *testing.T) {
 	defer cancel()
 	var pokes <-chan struct{}
 	a.do(func() (err error) {
-		pokes, err = device.Watch(ctx, overlay.DefaultDevice)
+		pokes, err = device.Watch(ctx, func() []string { return []string{overlay.DefaultDevice} })
 		return err
 	})
 	poked := func() bool {
@@ -135,14 +135,22 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestSecondServerIsRefused: the TUN device has one owner, whose socket the
-// second must not take away.
-func TestSecondServerIsRefused(t *testing.T) {
-	a, b, _ := userspacePair(t)
+// TestStandby: the TUN device has one owner, whose socket a second process must
+// not take away. When the owner ends, the second takes over.
+func TestStandby(t *testing.T) {
+	a, b, first := userspacePair(t)
 	second := a.startServer()
-	if err := second.Wait(); err == nil || second.ProcessState.ExitCode() != 1 {
-		t.Errorf("a second process ends with %v", err)
-	}
 	reach(t, a, b)
-	a.status()
+	stop(first, unix.SIGTERM)
+	started := time.Now()
+	eventually(t, 5*time.Second, "the second process serves", func() bool {
+		return a.try(func() error {
+			_, err := a.device.Status()
+			return err
+		}) == nil && a.status().PublicKey != a.public.PublicKey
+	})
+	a.configure(b)
+	reach(t, a, b)
+	t.Logf("reached again after %s", time.Since(started).Round(time.Millisecond))
+	stop(second, unix.SIGTERM)
 }

@@ -3,25 +3,27 @@ package device
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 )
 
-// Watch pokes the returned channel when anything about the device's link
-// changes: it appears or goes, up or down, MTU, and signet-wg's attaching after
-// a restart, upon which Configure has everything to restore. Pokes that nobody
-// fetched merge into one. The channel is closed when ctx ends or the kernel
-// reports too fast; then call Watch again, and Configure after it.
-func Watch(ctx context.Context, name string) (<-chan struct{}, error) {
+// Watch pokes the returned channel when anything about the link of a device
+// that names gives changes: it appears or goes, up or down, MTU, and
+// signet-wg's attaching after a restart, upon which Configure has everything to
+// restore. Pokes that nobody fetched merge into one. The channel is closed when
+// ctx ends or the kernel reports too fast; then call Watch again, and Configure
+// after it.
+func Watch(ctx context.Context, names func() []string) (<-chan struct{}, error) {
 	updates := make(chan netlink.LinkUpdate)
 	if err := netlink.LinkSubscribe(updates, ctx.Done()); err != nil {
-		return nil, fmt.Errorf("watch device %s: %w", name, err)
+		return nil, fmt.Errorf("watch devices: %w", err)
 	}
 	pokes := make(chan struct{}, 1)
 	go func() {
 		defer close(pokes)
 		for u := range updates {
-			if u.Link.Attrs().Name != name {
+			if !slices.Contains(names(), u.Link.Attrs().Name) {
 				continue
 			}
 			select {

@@ -40,6 +40,11 @@ type TunnelSpec struct {
 	PublicKey string `json:"publicKey"`
 	// Endpoint is the underlay address and UDP port, "ip:port" or "[ip]:port".
 	Endpoint string `json:"endpoint"`
+	// Detour is the node's second WireGuard device, on the port after
+	// Endpoint's. Absent: the node's agent is of a version that has none.
+	Detour *DetourSpec `json:"detour,omitempty"`
+	// Keyed is when publicKey was made, RFC 3339.
+	Keyed string `json:"keyed,omitempty"`
 	// PodCIDRs are the node's pod ranges: an IPv4 one, and in a dual-stack
 	// cluster an IPv6 one.
 	PodCIDRs []string `json:"podCIDRs"`
@@ -57,6 +62,15 @@ type TunnelSpec struct {
 type TunnelStatus struct {
 	// Identities are those of the spec's which pods scheduled to the node have.
 	Identities []int64 `json:"identities,omitempty"`
+}
+
+// DetourSpec is the device that carries a node's traffic while the key of its
+// first is changed.
+type DetourSpec struct {
+	// PublicKey is its WireGuard key, base64 (44 characters).
+	PublicKey string `json:"publicKey"`
+	// Active asks the other nodes to use it.
+	Active bool `json:"active,omitempty"`
 }
 
 // Identity publishes which labels a number stands for. It is named by the

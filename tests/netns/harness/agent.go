@@ -23,19 +23,20 @@ func (n *Node) OpenDatapath() {
 		}
 		n.Datapath = dp
 		n.t.Cleanup(func() { _ = dp.Close() }) // twice, perhaps
-		return attachAll(dp, n.wg.index)
+		return attachAll(dp, n.datapathConfig())
 	})
 }
 
 func (n *Node) datapathConfig() datapath.Config {
 	return datapath.Config{
 		PinPath: n.pinPath(), Prefix: n.Plan.Prefix,
-		OverlayIfIndex: n.wg.index, ForceClsact: n.cluster.options.ForceClsact,
+		OverlayIfIndex: n.wg.first.Index(), DetourIfIndex: n.wg.second.Index(),
+		ForceClsact: n.cluster.options.ForceClsact,
 	}
 }
 
-func attachAll(dp *datapath.Datapath, overlay int) error {
-	err := dp.AttachOverlay(overlay)
+func attachAll(dp *datapath.Datapath, config datapath.Config) error {
+	err := errors.Join(dp.AttachOverlay(config.OverlayIfIndex), dp.AttachOverlay(config.DetourIfIndex))
 	for _, ep := range dp.Endpoints() {
 		err = errors.Join(err, dp.AttachPod(ep.IfIndex))
 	}
@@ -82,7 +83,7 @@ func serveAgent(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(attachAll(dp, config.OverlayIfIndex), dp.Close()); err != nil {
+		if err := errors.Join(attachAll(dp, config), dp.Close()); err != nil {
 			return err
 		}
 	}
@@ -116,5 +117,5 @@ func (n *Node) UpgradeDatapath() error {
 		c.must(dp.SetEndpoint(ep))
 	}
 	c.must(c.applyPolicies())
-	return n.Try(func() error { return errors.Join(attachAll(dp, n.wg.index), dp.DropOtherLayouts()) })
+	return n.Try(func() error { return errors.Join(attachAll(dp, n.datapathConfig()), dp.DropOtherLayouts()) })
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
 	"github.com/signet-cni/signet/overlay"
 	"github.com/signet-cni/signet/overlay/device"
 )
@@ -16,20 +18,23 @@ import (
 func (c *Cluster) BarePair() (a, b *Host) {
 	c.t.Helper()
 	var ends [2]*wireGuard
+	var keys [2]wgtypes.Key
 	for i := range ends {
 		n := newNamespace(c.t, fmt.Sprintf("bare%d", i))
 		c.must(n.plug(n.name, bareUnderlay(i), c.options.UnderlayMTU))
 		w, err := newWireGuard(n)
 		c.must(err)
 		ends[i] = w
+		keys[i], err = wgtypes.GeneratePrivateKey()
+		c.must(err)
 	}
 	for i, w := range ends {
 		other := 1 - i
 		behind := netip.PrefixFrom(bareAddr(other), 32)
-		c.must(w.configure(device.Desired{
+		c.must(w.bare(keys[i], device.Desired{
 			MTU: c.Nodes[0].Plan.MTU.Device, Address: bareAddr(i),
 			Peers: []overlay.Peer{{
-				Name: ends[other].name, PublicKey: ends[other].key.PublicKey(),
+				Name: ends[other].name, PublicKey: keys[other].PublicKey(),
 				Endpoint:   netip.AddrPortFrom(bareUnderlay(other), overlay.DefaultPort),
 				AllowedIPs: []netip.Prefix{behind},
 			}},

@@ -48,6 +48,7 @@ type Cluster struct {
 	services   []service.Service
 	namespaces map[string]map[string]string // labels
 	pods       map[string]*Pod              // by namespace/name
+	published  chan struct{}
 }
 
 // NewCluster starts count nodes that know each other, with no pod and no
@@ -63,6 +64,7 @@ func NewCluster(t TB, count int, options Options) *Cluster {
 	c := &Cluster{
 		t: t, options: options, registry: identity.NewRegistry(newStore()),
 		namespaces: map[string]map[string]string{}, pods: map[string]*Pod{},
+		published: make(chan struct{}, 1),
 	}
 	c.dir = c.makeDir()
 	c.World = c.newWorld()

@@ -15,8 +15,8 @@ import (
 	"github.com/signet-cni/signet/internal/guard"
 	"github.com/signet-cni/signet/internal/masquerade"
 	"github.com/signet-cni/signet/overlay"
-	"github.com/signet-cni/signet/overlay/device"
 	"github.com/signet-cni/signet/overlay/plan"
+	"github.com/signet-cni/signet/overlay/tunnel"
 )
 
 // Host is something that traffic can start or end at.
@@ -38,6 +38,8 @@ type Node struct {
 	dir     string
 	public  overlay.Node
 	wg      *wireGuard
+	keys    *tunnel.Keys
+	tunnel  *tunnel.Tunnel
 	cni     *cniSide
 }
 
@@ -70,7 +72,7 @@ func (n *Node) start() {
 	var err error
 	n.wg, err = newWireGuard(n.Namespace)
 	c.must(err)
-	n.publish()
+	c.must(n.OpenTunnel())
 	c.must(n.plan(nil))
 	n.OpenDatapath()
 	c.must(n.Try(n.setTables))
@@ -111,8 +113,10 @@ func (n *Node) bpfDir() string { return filepath.Join(n.dir, "bpf") }
 
 // publish fills in what the other nodes learn of this one.
 func (n *Node) publish() {
+	first, second, keyed := n.keys.Public()
 	n.public = overlay.Node{
-		Name: n.name, PublicKey: n.wg.key.PublicKey(),
+		Name: n.name, PublicKey: first, Keyed: keyed,
+		Detour:    overlay.Detour{PublicKey: second, Active: n.tunnel.PrefersDetour()},
 		Endpoint:  netip.AddrPortFrom(n.Addr, overlay.DefaultPort),
 		PodCIDRs:  []netip.Prefix{n.PodCIDR},
 		Addresses: []netip.Addr{n.Addr},
@@ -148,8 +152,11 @@ func (n *Node) sync(nodes []overlay.Node) error {
 }
 
 func (n *Node) configure() error {
-	return n.wg.configure(device.Desired{
-		MTU: n.Plan.MTU.Device, Address: n.Plan.Address, Peers: n.Plan.Peers, Routes: n.Plan.Routes,
+	return n.Try(func() error {
+		_, err := n.tunnel.Apply(tunnel.Wanted{
+			MTU: n.Plan.MTU.Device, Address: n.Plan.Address, Peers: n.Plan.Peers, Routes: n.Plan.Routes,
+		})
+		return err
 	})
 }
 

@@ -4,33 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"github.com/signet-cni/signet/overlay"
 	"github.com/signet-cni/signet/overlay/device"
+	"github.com/signet-cni/signet/overlay/tunnel"
 )
 
-// wireGuard is the WireGuard device of one namespace.
+// wireGuard is the WireGuard devices of one namespace.
 type wireGuard struct {
 	*Namespace
-	key    wgtypes.Key
-	device *device.Device
-	server *exec.Cmd // signet-wg; nil with kernel WireGuard
-	index  int       // of the network device
+	first, second *device.Device
+	server        *exec.Cmd // signet-wg; nil with kernel WireGuard
 }
 
-// newWireGuard makes the kernel's device, or starts signet-wg where the kernel
+// newWireGuard makes the kernel's devices, or starts signet-wg where the kernel
 // has none.
 func newWireGuard(n *Namespace) (*wireGuard, error) {
-	key, err := wgtypes.GeneratePrivateKey()
-	if err != nil {
-		return nil, err
-	}
-	w := &wireGuard{Namespace: n, key: key}
-	err = n.Try(func() error {
+	w := &wireGuard{Namespace: n}
+	err := n.Try(func() error {
 		_, err := device.Open(overlay.DefaultDevice, serverMTU)
 		return err
 	})
@@ -71,35 +69,49 @@ func stop(cmd *exec.Cmd) {
 	}
 }
 
-// ensure finds the device as the agent does when it starts.
+// ensure finds the devices as the agent does when it starts.
 func (w *wireGuard) ensure() error {
 	return w.Try(func() (err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		w.device, err = device.Ensure(ctx, overlay.DefaultDevice, serverMTU)
-		if err != nil {
-			return err
-		}
-		state, err := w.device.Status()
-		w.index = state.Index
+		w.first, w.second, err = tunnel.Open(ctx, serverMTU)
 		return err
 	})
 }
 
-// configure brings the device in line; key and port are the same always.
-func (w *wireGuard) configure(want device.Desired) error {
-	want.PrivateKey, want.ListenPort = w.key, overlay.DefaultPort
+// bare gives the first device this configuration and nothing else.
+func (w *wireGuard) bare(key wgtypes.Key, want device.Desired) error {
+	want.PrivateKey, want.ListenPort = key, overlay.DefaultPort
 	return w.Try(func() error {
-		_, err := w.device.Configure(want)
+		_, err := w.first.Configure(want)
 		return err
 	})
 }
 
-// Userspace says whether signet-wg serves the node's device.
+// OpenTunnel takes the devices over: the tunnel's part of an agent's start.
+func (n *Node) OpenTunnel() error {
+	keys, _, err := tunnel.LoadKeys(filepath.Join(n.dir, "keys", "wireguard.key"))
+	if err != nil {
+		return err
+	}
+	n.keys = keys
+	n.tunnel = tunnel.New(tunnel.Config{
+		Keys: keys, First: n.wg.first, Second: n.wg.second, Port: overlay.DefaultPort,
+		Steering: steering{n}, Changed: n.cluster.poke, Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	n.publish()
+	return nil
+}
+
+// Userspace says whether signet-wg serves the node's devices.
 func (n *Node) Userspace() bool { return n.wg.kind() == device.Userspace }
 
 // KillServer ends signet-wg as a crash would.
 func (n *Node) KillServer() { stop(n.wg.server) }
+
+// StartServer starts signet-wg; it stands by while another runs.
+func (n *Node) StartServer() error { return n.wg.startServer() }
 
 // RestartServer starts signet-wg again and configures it.
 func (n *Node) RestartServer() error {
@@ -112,8 +124,8 @@ func (n *Node) RestartServer() error {
 	return n.configure()
 }
 
-// DropPeers makes the WireGuard device forget its peers; the datapath goes on
-// sending to them.
+// DropPeers makes the WireGuard devices forget their peers; the datapath goes
+// on sending to them.
 func (n *Node) DropPeers() error {
 	n.Plan.Peers = nil
 	return n.configure()
@@ -132,5 +144,5 @@ func (n *Node) MistakePeers() error {
 	return n.configure()
 }
 
-// WireGuard is the kind of the node's device.
+// WireGuard is the kind of the node's devices.
 func (n *Node) WireGuard() string { return string(n.wg.kind()) }

@@ -1,0 +1,114 @@
+package harness
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/signet-cni/signet/overlay/tunnel"
+)
+
+// lookInterval is how often an agent looks at its devices.
+const lookInterval = time.Second
+
+// steering is the node's datapath of the moment (tunnel.Steering).
+type steering struct{ node *Node }
+
+// SetDetours implements tunnel.Steering.
+func (s steering) SetDetours(prefixes []netip.Prefix) (bool, error) {
+	return s.node.Datapath.SetDetours(prefixes)
+}
+
+// Detours implements tunnel.Steering.
+func (s steering) Detours() []netip.Prefix { return s.node.Datapath.Detours() }
+
+// poke says that a node has to publish itself anew.
+func (c *Cluster) poke() {
+	select {
+	case c.published <- struct{}{}:
+	default:
+	}
+}
+
+// Live does until the test ends what agents do all the time: look at their
+// devices, and plan anew when a node has published itself. Nodes that alive
+// refuses have no agent for the moment. The test itself must not Sync
+// meanwhile.
+func (c *Cluster) Live(alive func(*Node) bool) (stop func()) {
+	c.t.Helper()
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(lookInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-c.published:
+				c.republish(alive)
+			case <-tick.C:
+				c.look(alive)
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-ended
+	}
+}
+
+func (c *Cluster) republish(alive func(*Node) bool) {
+	for _, n := range c.Nodes {
+		if alive(n) {
+			n.publish()
+		}
+	}
+	for _, n := range c.Nodes {
+		if !alive(n) {
+			continue
+		}
+		if err := n.sync(c.publications()); err != nil {
+			c.t.Errorf("%s: %v", n.name, err)
+		}
+	}
+}
+
+func (c *Cluster) look(alive func(*Node) bool) {
+	for _, n := range c.Nodes {
+		if !alive(n) {
+			continue
+		}
+		if err := n.Try(n.tunnel.Look); err != nil {
+			c.t.Errorf("%s: %v", n.name, err)
+		}
+	}
+}
+
+// Rotate begins a change of the node's keys, which goes on while the cluster
+// lives.
+func (n *Node) Rotate() error { return n.tunnel.Rotate() }
+
+// Rotation is a change of keys.
+type Rotation = tunnel.Rotation
+
+// Rotation tells how that fares.
+func (n *Node) Rotation() Rotation { return n.tunnel.Rotation() }
+
+// PublicKeys are those of the node's two devices.
+func (n *Node) PublicKeys() [2]string {
+	first, second, _ := n.keys.Public()
+	return [2]string{first.String(), second.String()}
+}
+
+// Knows lists the public keys of the peers of both of the node's devices.
+func (n *Node) Knows() (keys []string) {
+	n.Do(func() error {
+		first, second, err := n.tunnel.Status()
+		for _, p := range slices.Concat(first.Peers, second.Peers) {
+			keys = append(keys, p.PublicKey.String())
+		}
+		return err
+	})
+	return keys
+}

@@ -1,0 +1,116 @@
+package netns_test
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/signet-cni/signet/tests/netns/harness"
+)
+
+// everybody says that all nodes have an agent.
+func everybody(*harness.Node) bool { return true }
+
+// load is TCP in bulk and a stream of numbered datagrams between every two
+// nodes, both ways.
+type load struct {
+	t       *testing.T
+	stop    chan struct{}
+	running sync.WaitGroup
+	counts  map[string]*[2]int // sent and arrived, by the pair
+}
+
+// newLoad gives every node a pod and starts.
+func newLoad(t *testing.T, c *harness.Cluster) *load {
+	t.Helper()
+	l := &load{t: t, stop: make(chan struct{}), counts: map[string]*[2]int{}}
+	var pods []*harness.Pod
+	for i, n := range c.Nodes {
+		pods = append(pods, c.AddPod(n, harness.Role(fmt.Sprintf("load%d", i))))
+	}
+	for i, from := range pods {
+		for j, to := range pods {
+			if i != j {
+				l.between(from, to, uint16(9000+16*i+j))
+			}
+		}
+	}
+	return l
+}
+
+func (l *load) between(from, to *harness.Pod, port uint16) {
+	stream := numbered{in: to.UDP(port), out: from.UDP(0), to: netip.AddrPortFrom(to.Addr, port)}
+	count := &[2]int{}
+	l.counts[from.Name+" to "+to.Name] = count
+	l.running.Go(func() { stream.run(l.stop, &count[0], &count[1]) })
+	l.running.Go(func() {
+		if err := harness.Pour(&from.Host, &to.Host, port, scaled(10*time.Millisecond), l.stop); err != nil {
+			l.t.Errorf("TCP from %s to %s: %v", from.Name, to.Name, err)
+		}
+	})
+}
+
+// end fails the test if a datagram was lost or a connection broke.
+func (l *load) end() {
+	l.t.Helper()
+	close(l.stop)
+	l.running.Wait()
+	total := 0
+	for pair, count := range l.counts {
+		total += count[0]
+		if count[0] == 0 || count[0] != count[1] {
+			l.t.Errorf("%s: %d of %d datagrams arrived", pair, count[1], count[0])
+		}
+	}
+	l.t.Logf("%d datagrams and %d connections between %d pairs", total, len(l.counts), len(l.counts))
+}
+
+// changed waits for the end of a change of keys.
+func changed(t *testing.T, n *harness.Node, limit time.Duration) harness.Rotation {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for {
+		r := n.Rotation()
+		if !r.Running {
+			return r
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %s it is still %q, waiting for %v", limit, r.Step, r.Waiting)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// TestRotation changes the keys of every node under load between all of them:
+// nothing is lost, and no old key is left.
+func TestRotation(t *testing.T) {
+	harness.Require(t)
+	c := harness.NewCluster(t, 3, harness.Options{})
+	defer c.Live(everybody)()
+	capture := c.Capture()
+	l := newLoad(t, c)
+	time.Sleep(scaled(200 * time.Millisecond))
+	for _, n := range c.Nodes {
+		before, started := n.PublicKeys(), time.Now()
+		must(t, n.Rotate())
+		r := changed(t, n, 2*time.Minute)
+		must(t, r.Err)
+		after := n.PublicKeys()
+		if after[0] == before[0] || after[1] == before[1] {
+			t.Errorf("keys %v became %v", before, after)
+		}
+		t.Logf("keys changed in %s", time.Since(started).Round(time.Millisecond))
+		for _, other := range c.Nodes {
+			for _, key := range other.Knows() {
+				if key == before[0] || key == before[1] {
+					t.Errorf("a node still accepts the old key %s", key)
+				}
+			}
+		}
+	}
+	l.end()
+	capture.Stop(1)
+	t.Logf("drops: %s", c.Drops())
+}
