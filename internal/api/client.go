@@ -65,6 +65,22 @@ func (c *Client) Why(ctx context.Context, q WhyQuery) (Why, error) {
 	return ask[Why](ctx, c, whyPath+"?"+q.Values().Encode())
 }
 
+// Encryption asks for the tunnel's sessions.
+func (c *Client) Encryption(ctx context.Context) (Encryption, error) {
+	return ask[Encryption](ctx, c, encryptionPath)
+}
+
+// Rotate begins to change the node's keys. Encryption tells how that fares.
+func (c *Client) Rotate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	body, err := c.do(ctx, http.MethodPost, rotatePath)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
 // Flows calls each for every record until there are no more, or, if the query
 // follows, until ctx or the agent ends. An error of each ends it at once.
 func (c *Client) Flows(ctx context.Context, q Query, each func(Record) error) error {
@@ -117,7 +133,11 @@ func ask[T any](ctx context.Context, c *Client, path string) (answer T, err erro
 
 // open makes a request. The caller closes what it returns.
 func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://signet"+path, http.NoBody)
+	return c.do(ctx, http.MethodGet, path)
+}
+
+func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://signet"+path, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("ask the signet agent: %w", err)
 	}

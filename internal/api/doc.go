@@ -7,10 +7,13 @@
 //	GET /v1/policies    []PolicyStatus
 //	GET /v1/services    []Service
 //	GET /v1/why         Why; see WhyQuery for the parameters
+//	GET /v1/encryption  Encryption
+//	POST /v1/rotate     begins to change the node's keys; Encryption tells how it fares
 //	GET /v1/flows       Records, one a line; see Query for the parameters
 //
-// Any other status than 200 carries an Error. Nothing can be changed through
-// it. Both sides pass over fields that they do not know, so that a CLI and an
+// Any other status than 200 carries an Error. Nothing else can be changed
+// through it. Who may is whoever can open the socket: root on the node, and who
+// may exec in the agent's pod. Both sides pass over fields that they do not know, so that a CLI and an
 // agent of neighbouring releases understand each other.
 package api
 
@@ -24,6 +27,8 @@ const (
 	policiesPath   = "/v1/policies"
 	servicesPath   = "/v1/services"
 	whyPath        = "/v1/why"
+	encryptionPath = "/v1/encryption"
+	rotatePath     = "/v1/rotate"
 	flowsPath      = "/v1/flows"
 )
 

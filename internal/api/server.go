@@ -31,6 +31,10 @@ type Source interface {
 	Policies() []PolicyStatus
 	// Why explains the verdict on a packet.
 	Why(WhyQuery) (Why, error)
+	// Encryption looks at the tunnel's sessions.
+	Encryption() Encryption
+	// Rotate begins to change the node's keys.
+	Rotate() error
 	// Flows gives the one log of the node.
 	Flows() *FlowLog
 }
@@ -79,12 +83,24 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET "+servicesPath, func(w http.ResponseWriter, _ *http.Request) {
 		s.write(w, http.StatusOK, list(s.source.Services()))
 	})
+	mux.HandleFunc("GET "+encryptionPath, func(w http.ResponseWriter, _ *http.Request) {
+		s.write(w, http.StatusOK, s.source.Encryption())
+	})
+	mux.HandleFunc("POST "+rotatePath, s.rotate)
 	mux.HandleFunc("GET "+whyPath, s.why)
 	mux.HandleFunc("GET "+flowsPath, s.flows)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, fmt.Errorf("the agent does not know the request %s %.80q", r.Method, r.URL.Path))
 	})
 	return mux
+}
+
+func (s *Server) rotate(w http.ResponseWriter, _ *http.Request) {
+	if err := s.source.Rotate(); err != nil {
+		s.fail(w, http.StatusConflict, err)
+		return
+	}
+	s.write(w, http.StatusOK, struct{}{})
 }
 
 func (s *Server) why(w http.ResponseWriter, r *http.Request) {

@@ -27,6 +27,8 @@ type node struct {
 	policies   []api.PolicyStatus
 	services   []api.Service
 	asked      api.WhyQuery
+	encryption api.Encryption
+	rotations  int
 }
 
 func (n *node) Status() api.Status           { return n.status }
@@ -41,6 +43,16 @@ func (n *node) Why(q api.WhyQuery) (api.Why, error) {
 	}
 	n.asked = q
 	return n.why, nil
+}
+
+func (n *node) Encryption() api.Encryption { return n.encryption }
+
+func (n *node) Rotate() error {
+	n.rotations++
+	if n.rotations > 1 {
+		return errors.New("this node is changing its keys already")
+	}
+	return nil
 }
 
 func (n *node) Flows() *api.FlowLog { return n.flows }
@@ -271,5 +283,31 @@ func TestStuckClient(t *testing.T) {
 	stop()
 	if took := time.Since(begin); took > 1500*time.Millisecond {
 		t.Errorf("the agent took %v to end", took)
+	}
+}
+
+// Keys change only by POST, and a refusal has its reason.
+func TestRotate(t *testing.T) {
+	n := &node{encryption: api.Encryption{Node: "node-a", Key: api.TunnelKey{PublicKey: "AAAA"}}}
+	socket, stop := serve(t, n)
+	defer stop()
+	client := api.NewClient(socket)
+	if err := client.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Rotate(t.Context()); err == nil || !strings.Contains(err.Error(), "changing its keys already") {
+		t.Errorf("the second time: %v", err)
+	}
+	got, err := client.Encryption(t.Context())
+	if diff := cmp.Diff(n.encryption, got); err != nil || diff != "" {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+	resp, err := (&http.Client{Transport: unixsocket.Transport(socket, api.ErrAbsent)}).Get("http://signet/v1/rotate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK || n.rotations != 2 {
+		t.Errorf("GET: %s, %d rotations", resp.Status, n.rotations)
 	}
 }

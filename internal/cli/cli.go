@@ -137,6 +137,8 @@ line makes no sense. What fails is one line on standard error.`,
   signet identity show 2463510212          what does this number stand for?
   signet flows -f --verdict dropped        what is being dropped, and why?
   signet flows --pod concert/vip           who talks to this pod?
+  signet encrypt status                    is every pair of nodes connected, and how?
+  signet key rotate                        change every node's WireGuard keys
   signet policy why --from concert/stranger --to concert/vip --port 80
   signet connectivity test                 does everything reach what it should?
   signet sysdump                           all that a bug report needs
@@ -155,6 +157,7 @@ line makes no sense. What fails is one line on standard error.`,
 	flags.StringVar(&a.namespace, "signet-namespace", agents.DefaultNamespace, "namespace of the agents")
 	flags.StringSliceVar(&a.nodes, "node", nil, "ask only these nodes of the cluster")
 	root.AddCommand(a.statusCommand(), a.endpointCommand(), a.identityCommand(), a.flowsCommand(), a.policyCommand(), a.serviceCommand(),
+		a.encryptCommand(), a.keyCommand(),
 		a.connectivityCommand(), a.sysdumpCommand(), a.uiCommand(), a.nodeFactsCommand(), a.probeCommand(), a.versionCommand())
 	a.completion(root)
 	return root

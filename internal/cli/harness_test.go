@@ -59,6 +59,8 @@ type node struct {
 	policies   []api.PolicyStatus
 	services   []api.Service
 	asked      api.WhyQuery
+	encryption api.Encryption
+	rotates    func(*node) // what Rotate does to encryption; nil: it refuses
 }
 
 func (n *node) Status() api.Status           { return n.status }
@@ -73,6 +75,16 @@ func (n *node) Why(q api.WhyQuery) (api.Why, error) {
 	}
 	n.asked = q
 	return n.why, nil
+}
+
+func (n *node) Encryption() api.Encryption { return n.encryption }
+
+func (n *node) Rotate() error {
+	if n.rotates == nil {
+		return errors.New("this node is changing its keys already")
+	}
+	n.rotates(n)
+	return nil
 }
 
 func (n *node) Flows() *api.FlowLog { return n.flows }

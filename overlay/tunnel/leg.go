@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// sessionLifetime is how long a session can carry data (REJECT_AFTER_TIME
+	// SessionLifetime is how long a session can carry data (REJECT_AFTER_TIME
 	// of WireGuard).
-	sessionLifetime = 180 * time.Second
+	SessionLifetime = 180 * time.Second
 	// warmth is the age at which a session is renewed although nobody sends
 	// (after REKEY_AFTER_TIME, 120 s).
 	warmth = 130 * time.Second
@@ -82,7 +82,7 @@ func (s *session) take(p device.PeerStatus, now time.Time) {
 // up reports a session that can carry data.
 func (l *leg) up(key wgtypes.Key, now time.Time) bool {
 	s := l.sessions[key]
-	return s != nil && s.handshake.After(l.keyed) && now.Sub(s.handshake) < sessionLifetime
+	return s != nil && s.handshake.After(l.keyed) && now.Sub(s.handshake) < SessionLifetime
 }
 
 // present reports a peer that sends by this device, from a time on.

@@ -11,7 +11,7 @@ import (
 )
 
 // patience is how long a change of keys waits for peers that do not follow. A
-// node that was switched off counts as gone before that, see sessionLifetime.
+// node that was switched off counts as gone before that, see SessionLifetime.
 const patience = 210 * time.Second
 
 // ErrRotating is returned if keys are being changed already.

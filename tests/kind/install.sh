@@ -36,8 +36,7 @@ say "kubectl apply -f deploy/signet.yaml"
 kubectl apply -f "$REPO/deploy/signet.yaml" | awk '$NF != "unchanged" { print "    " $0 }' >&2
 # A new image has the old one's name, so nothing but a restart makes the nodes take it.
 if [[ -n $runs && $runs != "$image" ]]; then
-	kubectl rollout restart daemonset/signet deployment/signet-verifier -n kube-system >&2
-	kubectl delete pods -n kube-system -l app.kubernetes.io/name=signet-wg >&2
+	kubectl rollout restart daemonset/signet daemonset/signet-wg deployment/signet-verifier -n kube-system >&2
 fi
 kubectl annotate --overwrite daemonset signet -n kube-system "$mark=$image" >/dev/null
 

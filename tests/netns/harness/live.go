@@ -101,8 +101,8 @@ func (n *Node) PublicKeys() [2]string {
 	return [2]string{first.String(), second.String()}
 }
 
-// Knows lists the public keys of the peers of both of the node's devices.
-func (n *Node) Knows() (keys []string) {
+// AcceptedKeys lists the public keys of the peers of both of the node's devices.
+func (n *Node) AcceptedKeys() (keys []string) {
 	n.Do(func() error {
 		first, second, err := n.tunnel.Status()
 		for _, p := range slices.Concat(first.Peers, second.Peers) {
