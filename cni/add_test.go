@@ -123,7 +123,7 @@ func hostSide(t *testing.T, name string) {
 
 func wantNeighbour(t *testing.T, link netlink.Link, ip, mac string) {
 	t.Helper()
-	list, err := netlink.NeighList(link.Attrs().Index, netlink.FAMILY_V4)
+	list, err := netlink.NeighList(link.Attrs().Index, netlink.FAMILY_ALL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package cni
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"github.com/containernetworking/cni/pkg/types"
 
@@ -50,7 +51,7 @@ func (m *Manager) finish(ctx context.Context, e entry) error {
 }
 
 func (m *Manager) reserve(ep Endpoint, node Node) (_ wire.Lease, err error) {
-	ep.Addr, err = m.ipam.allocate(keyOf(ep), node)
+	ep.Addr, ep.Addr6, err = m.ipam.allocate(keyOf(ep), node)
 	if err != nil {
 		return wire.Lease{}, tryAgain(err)
 	}
@@ -68,13 +69,15 @@ func sameOwner(have, want Endpoint) error {
 
 // lease describes an entry to the plugin.
 func lease(e entry, node Node) wire.Lease {
-	return wire.Lease{
+	l := wire.Lease{
 		Header:      wire.NewHeader(),
-		Addr:        e.ep.Addr,
-		Gateway:     wire.Gateway(),
-		NodeAddr:    node.Addr,
 		MTU:         node.MTU,
 		Attached:    e.phase == attached,
 		HostIfIndex: e.ep.HostIfIndex,
 	}
+	nodeAddrs := []netip.Addr{node.Addr, node.Addr6}
+	for n, addr := range e.ep.Addrs() {
+		l.Addresses = append(l.Addresses, wire.Address{Addr: addr, Gateway: wire.Gateway(addr), NodeAddr: nodeAddrs[n]})
+	}
+	return l
 }

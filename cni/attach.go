@@ -108,5 +108,5 @@ func withLink(ep Endpoint, req wire.AttachRequest) (Endpoint, error) {
 }
 
 func endpointAttrs(ep Endpoint) []any {
-	return []any{"namespace", ep.Namespace, "pod", ep.Pod, "addr", ep.Addr, "interface", ep.HostIfName}
+	return []any{"namespace", ep.Namespace, "pod", ep.Pod, "addrs", ep.Addrs(), "interface", ep.HostIfName}
 }

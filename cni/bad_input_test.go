@@ -124,17 +124,17 @@ func TestBadRequests(t *testing.T) {
 		words                    string
 	}{
 		{"no body", "POST", "/v1/endpoints/c/eth0", "", "EOF"},
-		{"unknown field", "POST", "/v1/endpoints/c/eth0", `{"version":1,` + pod + `,"addr":"198.18.1.9"}`, "unknown field"},
-		{"other version", "POST", "/v1/endpoints/c/eth0", `{"version":2,` + pod + `}`, "version 2"},
+		{"unknown field", "POST", "/v1/endpoints/c/eth0", `{"version":2,` + pod + `,"addr":"198.18.1.9"}`, "unknown field"},
+		{"other version", "POST", "/v1/endpoints/c/eth0", `{"version":1,` + pod + `}`, "version 1"},
 		{"no version", "POST", "/v1/endpoints/c/eth0", `{` + pod + `}`, "version 0"},
 		{"null", "POST", "/v1/endpoints/c/eth0", `null`, "version 0"},
-		{"trailing data", "POST", "/v1/endpoints/c/eth0", `{"version":1,` + pod + `}{}`, "data after"},
-		{"too long", "POST", "/v1/endpoints/c/eth0", `{"version":1,"pod":"` + strings.Repeat("a", 2<<20) + `"}`, "exceeds"},
-		{"no pod", "POST", "/v1/endpoints/c/eth0", `{"version":1}`, "invalid pod namespace"},
-		{"container id", "POST", "/v1/endpoints/..%2Fc/eth0", `{"version":1,` + pod + `}`, "invalid container id"},
+		{"trailing data", "POST", "/v1/endpoints/c/eth0", `{"version":2,` + pod + `}{}`, "data after"},
+		{"too long", "POST", "/v1/endpoints/c/eth0", `{"version":2,"pod":"` + strings.Repeat("a", 2<<20) + `"}`, "exceeds"},
+		{"no pod", "POST", "/v1/endpoints/c/eth0", `{"version":2}`, "invalid pod namespace"},
+		{"container id", "POST", "/v1/endpoints/..%2Fc/eth0", `{"version":2,` + pod + `}`, "invalid container id"},
 		{"interface", "DELETE", "/v1/endpoints/c/default", "", "reserved"},
-		{"attach without a lease", "PUT", "/v1/endpoints/c/eth0", `{"version":1,"hostIfIndex":5,"hostMAC":"02:00:00:00:00:01","podMAC":"02:00:00:00:00:02"}`, "no address is reserved"},
-		{"GC of nonsense", "POST", "/v1/gc", `{"version":1,"valid":[{"containerID":"..","ifname":"eth0"}]}`, "invalid container id"},
+		{"attach without a lease", "PUT", "/v1/endpoints/c/eth0", `{"version":2,"hostIfIndex":5,"hostMAC":"02:00:00:00:00:01","podMAC":"02:00:00:00:00:02"}`, "no address is reserved"},
+		{"GC of nonsense", "POST", "/v1/gc", `{"version":2,"valid":[{"containerID":"..","ifname":"eth0"}]}`, "invalid container id"},
 		{"unknown path", "GET", "/v2/status", "", "does not know"},
 		{"unknown method", "PATCH", "/v1/status", "", "does not know"},
 	}
@@ -148,9 +148,9 @@ func TestBadRequests(t *testing.T) {
 		})
 	}
 	t.Run("bad link", func(t *testing.T) {
-		request(t, a.socket(), "POST", "/v1/endpoints/c/eth0", `{"version":1,`+pod+`}`)
+		request(t, a.socket(), "POST", "/v1/endpoints/c/eth0", `{"version":2,`+pod+`}`)
 		for _, link := range []string{`"hostIfIndex":0,"hostMAC":"02:00:00:00:00:01"`, `"hostIfIndex":5,"hostMAC":"03:00:00:00:00:01"`, `"hostIfIndex":5,"hostMAC":"x"`} {
-			status, body := request(t, a.socket(), "PUT", "/v1/endpoints/c/eth0", `{"version":1,"podMAC":"02:00:00:00:00:02",`+link+`}`)
+			status, body := request(t, a.socket(), "PUT", "/v1/endpoints/c/eth0", `{"version":2,"podMAC":"02:00:00:00:00:02",`+link+`}`)
 			if status != 500 || len(a.network.names()) != 0 {
 				t.Errorf("%s: answer %d %s", link, status, body)
 			}

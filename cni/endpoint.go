@@ -18,7 +18,8 @@ type Endpoint struct {
 	Namespace   string           `json:"namespace"`
 	Pod         string           `json:"pod"`
 	PodUID      string           `json:"podUID,omitempty"`
-	Addr        netip.Addr       `json:"addr"`
+	Addr        netip.Addr       `json:"addr"`           // IPv4
+	Addr6       netip.Addr       `json:"addr6,omitzero"` // IPv6, if the pod has any
 	HostIfName  string           `json:"hostIfName"`
 	HostIfIndex int              `json:"hostIfIndex"`
 	HostMAC     net.HardwareAddr `json:"hostMAC"`
@@ -26,4 +27,12 @@ type Endpoint struct {
 	// Shaped is true if the bandwidth plugin limits the pod: its packets
 	// must then pass the queueing disciplines of the host interface.
 	Shaped bool `json:"shaped,omitempty"`
+}
+
+// Addrs are the pod's addresses, IPv4 first.
+func (e Endpoint) Addrs() []netip.Addr {
+	if !e.Addr6.IsValid() {
+		return []netip.Addr{e.Addr}
+	}
+	return []netip.Addr{e.Addr, e.Addr6}
 }

@@ -2,8 +2,10 @@ package cni
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -17,7 +19,7 @@ import (
 	"github.com/signet-cni/signet/cni/internal/wire"
 )
 
-// ipam hands out the addresses of the node's pod range with host-local's
+// ipam hands out the addresses of the node's pod ranges with host-local's
 // allocator: one file an address in dir, round robin. Every call opens the
 // store anew, since its file lock holds only between open files.
 type ipam struct {
@@ -25,37 +27,52 @@ type ipam struct {
 }
 
 const (
-	minRangeBits = 30 // the smallest range that has a usable address
-	// claimedRange keeps claims out of the round robin of range 0.
+	minRangeBits = 30 // the smallest IPv4 range that has a usable address
+	rangeBits6   = 64 // of every IPv6 range
+	// firstHost6 is the first number of an IPv6 range that a pod can have: the
+	// tunnel names the node's own addresses by those below (overlay).
+	firstHost6 = 16
+	// claimedRange keeps claims out of the round robin of the node's ranges.
 	claimedRange = "claimed"
 )
 
-// allocate reserves an address of the node's pod range for key, or returns
-// the one that key has. The range's first two addresses and its last are
-// never handed out.
-func (i ipam) allocate(key wire.Key, node Node) (netip.Addr, error) {
-	r, err := podRange(node)
+// allocate reserves an address of each of the node's pod ranges for key, or
+// returns those that key has. An IPv4 range's first two addresses and its last
+// are never handed out. addr6 is invalid if the node has no IPv6 range.
+func (i ipam) allocate(key wire.Key, node Node) (addr, addr6 netip.Addr, err error) {
+	ranges, err := podRanges(node)
 	if err != nil {
-		return netip.Addr{}, err
+		return addr, addr6, err
 	}
 	store, err := i.open()
 	if err != nil {
-		return netip.Addr{}, err
+		return addr, addr6, err
 	}
 	defer func() { _ = store.Close() }() // only ends the lock
-	if addr, ok := i.owned(store, key, node.PodCIDR); ok {
+	var got [2]netip.Addr
+	for n, r := range ranges {
+		if got[n], err = allocateFrom(store, key, n, r); err != nil {
+			// Neither a half-written reservation nor half a pair must stay.
+			err = errors.Join(err, allocator.NewIPAllocator(nil, store, n).Release(key.ContainerID, key.IfName))
+			return addr, addr6, fmt.Errorf("no address for the pod in node %s's podCIDR %s: %w", node.Name, r.cidr, err)
+		}
+	}
+	return got[0], got[1], nil
+}
+
+// allocateFrom reserves an address of one range, unless key has one there.
+func allocateFrom(store *disk.Store, key wire.Key, number int, r podRange) (netip.Addr, error) {
+	if addr, ok := owned(store, key, r.cidr); ok {
 		return addr, nil
 	}
-	a := allocator.NewIPAllocator(&allocator.RangeSet{*r}, store, 0)
+	a := allocator.NewIPAllocator(&allocator.RangeSet{r.hosts}, store, number)
 	got, err := a.Get(key.ContainerID, key.IfName, nil)
 	if err != nil {
-		// A half-written reservation must not stay.
-		err = errors.Join(err, a.Release(key.ContainerID, key.IfName))
-		return netip.Addr{}, fmt.Errorf("no address for the pod in node %s's podCIDR %s: %w", node.Name, node.PodCIDR, err)
+		return netip.Addr{}, err
 	}
 	addr, ok := netip.AddrFromSlice(got.Address.IP)
 	if !ok {
-		return netip.Addr{}, fmt.Errorf("allocator returned the address %v", got.Address.IP)
+		return netip.Addr{}, fmt.Errorf("the allocator returned the address %v", got.Address.IP)
 	}
 	return addr.Unmap(), nil
 }
@@ -145,7 +162,7 @@ func (i ipam) open() (*disk.Store, error) {
 
 // owned returns the address that key has in cidr. Addresses of another range,
 // from before a change of the podCIDR, are not returned; release frees them.
-func (i ipam) owned(store *disk.Store, key wire.Key, cidr netip.Prefix) (netip.Addr, bool) {
+func owned(store *disk.Store, key wire.Key, cidr netip.Prefix) (netip.Addr, bool) {
 	for _, ip := range store.GetByID(key.ContainerID, key.IfName) {
 		if addr, ok := netip.AddrFromSlice(ip); ok && cidr.Contains(addr.Unmap()) {
 			return addr.Unmap(), true
@@ -154,7 +171,14 @@ func (i ipam) owned(store *disk.Store, key wire.Key, cidr netip.Prefix) (netip.A
 	return netip.Addr{}, false
 }
 
-func podRange(node Node) (*allocator.Range, error) {
+// podRange is a range of the node, and the part of it that pods can have.
+type podRange struct {
+	cidr  netip.Prefix
+	hosts allocator.Range
+}
+
+// podRanges gives the node's ranges, IPv4 first.
+func podRanges(node Node) ([]podRange, error) {
 	cidr := node.PodCIDR
 	switch {
 	case !cidr.IsValid():
@@ -164,12 +188,35 @@ func podRange(node Node) (*allocator.Range, error) {
 	case cidr.Bits() > minRangeBits:
 		return nil, fmt.Errorf("node %s's podCIDR %s has no usable address: it must be a /%d or larger", node.Name, cidr, minRangeBits)
 	}
-	subnet := net.IPNet{IP: cidr.Masked().Addr().AsSlice(), Mask: net.CIDRMask(cidr.Bits(), 32)}
-	r := &allocator.Range{Subnet: types.IPNet(subnet)}
-	if err := r.Canonicalize(); err != nil {
-		return nil, fmt.Errorf("node %s's podCIDR %s: %w", node.Name, cidr, err)
+	ranges := []podRange{newRange(cidr)}
+	if cidr = node.PodCIDR6; cidr.IsValid() {
+		if !cidr.Addr().Is6() || cidr.Bits() != rangeBits6 {
+			return nil, fmt.Errorf("node %s's podCIDR %s is not an IPv6 /%d", node.Name, cidr, rangeBits6)
+		}
+		r := newRange(cidr)
+		r.hosts.RangeStart, r.hosts.RangeEnd = host6(cidr, firstHost6), host6(cidr, math.MaxUint32)
+		ranges = append(ranges, r)
 	}
-	return r, nil
+	for n := range ranges {
+		if err := ranges[n].hosts.Canonicalize(); err != nil {
+			return nil, fmt.Errorf("node %s's podCIDR %s: %w", node.Name, ranges[n].cidr, err)
+		}
+	}
+	return ranges, nil
+}
+
+func newRange(cidr netip.Prefix) podRange {
+	cidr = cidr.Masked()
+	subnet := net.IPNet{IP: cidr.Addr().AsSlice(), Mask: net.CIDRMask(cidr.Bits(), cidr.Addr().BitLen())}
+	return podRange{cidr, allocator.Range{Subnet: types.IPNet(subnet)}}
+}
+
+// host6 gives the address of a number in an IPv6 range; the 32 bits between
+// are zero, since the tunnel has its own use for them.
+func host6(cidr netip.Prefix, number uint32) net.IP {
+	a := cidr.Masked().Addr().As16()
+	binary.BigEndian.PutUint32(a[12:], number)
+	return a[:]
 }
 
 func readOwner(path string) (wire.Key, error) {

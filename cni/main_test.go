@@ -25,10 +25,12 @@ const inHostEnv = "SIGNET_TEST_IN_HOST"
 const asPlugin = "SIGNET_TEST_AS_PLUGIN"
 
 var (
-	nodeAddr = netip.MustParseAddr("192.0.2.1")
-	// allPods holds every test's pod range. Behind the pods' own routes it is
-	// unreachable.
-	allPods = netip.MustParsePrefix("198.18.0.0/15")
+	nodeAddr  = netip.MustParseAddr("192.0.2.1")
+	nodeAddr6 = netip.MustParseAddr("2001:db8::1")
+	// allPods and allPods6 hold every test's pod ranges. Behind the pods' own
+	// routes they are unreachable.
+	allPods  = netip.MustParsePrefix("198.18.0.0/15")
+	allPods6 = netip.MustParsePrefix("fd00:198::/32")
 )
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
@@ -89,6 +91,8 @@ func setUpHost() error {
 		netlink.LinkSetUp(lo),
 		netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(nodeAddr, 32))}),
 		netlink.RouteAdd(&netlink.Route{Dst: ipNet(allPods), Type: unix.RTN_UNREACHABLE}),
+		netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(nodeAddr6, 128)), Flags: unix.IFA_F_NODAD}),
+		netlink.RouteAdd(&netlink.Route{Dst: ipNet(allPods6), Type: unix.RTN_UNREACHABLE}),
 	)
 }
 

@@ -35,8 +35,12 @@ type Node struct {
 	// PodCIDR is the IPv4 range that the node's pods get their addresses
 	// from; invalid as long as none has been assigned.
 	PodCIDR netip.Prefix
-	// Addr is the node's own address, source of what the host sends to pods.
-	Addr netip.Addr
+	// PodCIDR6 is the IPv6 /64 that they get another address from; invalid if
+	// the node has none.
+	PodCIDR6 netip.Prefix
+	// Addr and Addr6 are the node's own addresses, source of what the host
+	// sends to pods; Addr6 goes with PodCIDR6.
+	Addr, Addr6 netip.Addr
 	// MTU of pod interfaces in bytes.
 	MTU int
 }

@@ -165,21 +165,25 @@ func (p *pod) links(t *testing.T) (names []string) {
 }
 
 // podToHost says whether a datagram of the pod reaches the node.
-func (p *pod) podToHost() error {
-	host, err := net.ListenUDP("udp4", &net.UDPAddr{IP: nodeAddr.AsSlice()})
+func (p *pod) podToHost() error { return p.podTo(nodeAddr) }
+
+// podTo says whether a datagram of the pod reaches an address of the node.
+func (p *pod) podTo(node netip.Addr) error {
+	host, err := net.ListenUDP("udp", &net.UDPAddr{IP: node.AsSlice()})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = host.Close() }()
-	err = p.netns.Do(func(ns.NetNS) error { return send(host.LocalAddr()) })
-	return errors.Join(err, receive(host))
+	return knock(host, func() error {
+		return p.netns.Do(func(ns.NetNS) error { return send(host.LocalAddr()) })
+	})
 }
 
 // hostToPod says whether a datagram of the node reaches the pod.
 func (p *pod) hostToPod(addr netip.Addr) error {
 	var conn *net.UDPConn
 	err := p.netns.Do(func(ns.NetNS) (err error) {
-		conn, err = net.ListenUDP("udp4", &net.UDPAddr{})
+		conn, err = net.ListenUDP("udp", &net.UDPAddr{IP: addr.AsSlice()})
 		return err
 	})
 	if err != nil {
@@ -187,11 +191,22 @@ func (p *pod) hostToPod(addr netip.Addr) error {
 	}
 	defer func() { _ = conn.Close() }()
 	port := conn.LocalAddr().(*net.UDPAddr).Port
-	return errors.Join(send(&net.UDPAddr{IP: addr.AsSlice(), Port: port}), receive(conn))
+	return knock(conn, func() error { return send(&net.UDPAddr{IP: addr.AsSlice(), Port: port}) })
+}
+
+// knock sends until something arrives: the kernel drops what is sent before it
+// has noticed that a new interface has a carrier.
+func knock(conn *net.UDPConn, send func() error) (err error) {
+	for range 3 {
+		if err = errors.Join(send(), receive(conn)); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func send(to net.Addr) error {
-	conn, err := net.DialUDP("udp4", nil, to.(*net.UDPAddr))
+	conn, err := net.DialUDP("udp", nil, to.(*net.UDPAddr))
 	if err != nil {
 		return err
 	}

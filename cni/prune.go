@@ -19,21 +19,30 @@ func (m *Manager) restore() error {
 	}
 	holders := map[netip.Addr]bool{}
 	for _, ep := range endpoints {
-		err := m.ipam.claim(keyOf(ep), ep.Addr)
-		if err == nil && holders[ep.Addr] {
-			err = fmt.Errorf("address %s has two endpoints", ep.Addr)
-		}
-		if err != nil {
+		if err := m.reclaim(ep, holders); err != nil {
 			bad = append(bad, badState{m.store.path(ep.HostIfName), ep.HostIfName, err})
 			continue
 		}
-		holders[ep.Addr] = true
 		m.set(entry{ep: ep, phase: attached, since: m.now()})
 	}
 	for _, b := range bad {
 		if err := m.condemn(b); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// reclaim makes sure that nobody but ep has its addresses.
+func (m *Manager) reclaim(ep Endpoint, holders map[netip.Addr]bool) error {
+	for _, addr := range ep.Addrs() {
+		if err := m.ipam.claim(keyOf(ep), addr); err != nil {
+			return err
+		}
+		if holders[addr] {
+			return fmt.Errorf("address %s has two endpoints", addr)
+		}
+		holders[addr] = true
 	}
 	return nil
 }

@@ -28,11 +28,14 @@ func (m *Manager) ready() error {
 const minMTU = 576
 
 func checkNode(node Node) error {
-	if _, err := podRange(node); err != nil {
+	if _, err := podRanges(node); err != nil {
 		return err
 	}
 	if !usable(node.Addr) {
 		return fmt.Errorf("node %s has no usable IPv4 address (%v)", node.Name, node.Addr)
+	}
+	if node.PodCIDR6.IsValid() && !usable6(node.Addr6) {
+		return fmt.Errorf("node %s has no usable IPv6 address (%v)", node.Name, node.Addr6)
 	}
 	if node.MTU < minMTU || node.MTU > 65535 {
 		return fmt.Errorf("node %s's pod MTU %d is outside %d to 65535", node.Name, node.MTU, minMTU)

@@ -116,8 +116,8 @@ func validateEndpoint(ep Endpoint) error {
 	if ep.HostIfName != key.HostIfName() {
 		return errors.New("host interface does not belong to the container")
 	}
-	if !usable(ep.Addr) {
-		return fmt.Errorf("invalid address %v", ep.Addr)
+	if !usable(ep.Addr) || ep.Addr6.IsValid() && !usable6(ep.Addr6) {
+		return fmt.Errorf("invalid addresses %v", ep.Addrs())
 	}
 	return validateLink(ep.HostIfIndex, ep.HostMAC, ep.PodMAC)
 }
@@ -137,6 +137,11 @@ func validateLink(index int, macs ...[]byte) error {
 // usable says whether a is an IPv4 address that a pod or node can have.
 func usable(a netip.Addr) bool {
 	return a.Is4() && a.IsGlobalUnicast()
+}
+
+// usable6 is usable of IPv6.
+func usable6(a netip.Addr) bool {
+	return a.Is6() && !a.Is4In6() && a.Zone() == "" && a.IsGlobalUnicast()
 }
 
 func keyOf(ep Endpoint) wire.Key {

@@ -125,11 +125,14 @@ func (a attachment) connect(ctx context.Context, lease wire.Lease, index int) er
 func (a attachment) plan(lease wire.Lease) veth.Plan { return planOf(a.key, lease) }
 
 func planOf(key wire.Key, lease wire.Lease) veth.Plan {
-	return veth.Plan{
+	plan := veth.Plan{
 		HostName: key.HostIfName(), PodName: key.IfName,
-		HostMAC: key.HostMAC(), PodMAC: key.PodMAC(),
-		Addr: lease.Addr, Gateway: lease.Gateway, NodeAddr: lease.NodeAddr, MTU: lease.MTU,
+		HostMAC: key.HostMAC(), PodMAC: key.PodMAC(), MTU: lease.MTU,
 	}
+	for _, a := range lease.Addresses {
+		plan.Addresses = append(plan.Addresses, veth.Address(a))
+	}
+	return plan
 }
 
 // remove undoes an ADD, whatever is left of it: the interface pair first, so
@@ -144,19 +147,23 @@ func remove(ctx context.Context, agent *client, key wire.Key) error {
 func (a attachment) result(lease wire.Lease) *current.Result {
 	plan := a.plan(lease)
 	podInterface := 1 // index in Interfaces
-	return &current.Result{
+	result := &current.Result{
 		Interfaces: []*current.Interface{
 			{Name: plan.HostName, Mac: plan.HostMAC.String(), Mtu: plan.MTU},
 			{Name: plan.PodName, Mac: plan.PodMAC.String(), Mtu: plan.MTU, Sandbox: a.netns.Path()},
 		},
-		IPs: []*current.IPConfig{{
-			Interface: &podInterface,
-			Address:   net.IPNet{IP: lease.Addr.AsSlice(), Mask: net.CIDRMask(32, 32)},
-			Gateway:   lease.Gateway.AsSlice(),
-		}},
-		Routes: []*types.Route{{
-			Dst: net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)},
-			GW:  lease.Gateway.AsSlice(),
-		}},
 	}
+	for _, a := range lease.Addresses {
+		bits := a.Addr.BitLen()
+		result.IPs = append(result.IPs, &current.IPConfig{
+			Interface: &podInterface,
+			Address:   net.IPNet{IP: a.Addr.AsSlice(), Mask: net.CIDRMask(bits, bits)},
+			Gateway:   a.Gateway.AsSlice(),
+		})
+		result.Routes = append(result.Routes, &types.Route{
+			Dst: net.IPNet{IP: make(net.IP, bits/8), Mask: net.CIDRMask(0, bits)},
+			GW:  a.Gateway.AsSlice(),
+		})
+	}
+	return result
 }

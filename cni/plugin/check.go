@@ -50,10 +50,14 @@ func checkPrevious(conf config, lease wire.Lease) error {
 	if err := json.Unmarshal(conf.PrevResult, &previous); err != nil {
 		return types.NewError(types.ErrDecodingFailure, "malformed prevResult", err.Error())
 	}
+	named := map[string]bool{}
 	for _, ip := range previous.IPs {
-		if ip.Address.IP.Equal(lease.Addr.AsSlice()) {
-			return nil
+		named[ip.Address.IP.String()] = true
+	}
+	for _, a := range lease.Addresses {
+		if !named[a.Addr.String()] {
+			return fmt.Errorf("the pod's address is %s, which the result of ADD does not name", a.Addr)
 		}
 	}
-	return fmt.Errorf("the pod's address is %s, which the result of ADD does not name", lease.Addr)
+	return nil
 }

@@ -8,14 +8,23 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// anywhere is 0.0.0.0/0.
-func anywhere() *net.IPNet {
-	return &net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)}
+// anywhere is 0.0.0.0/0 or, for an IPv6 address, ::/0.
+func anywhere(a netip.Addr) *net.IPNet {
+	return &net.IPNet{IP: make(net.IP, a.BitLen()/8), Mask: net.CIDRMask(0, a.BitLen())}
+}
+
+// family is netlink's number of an address's family.
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return netlink.FAMILY_V4
+	}
+	return netlink.FAMILY_V6
 }
 
 // hostNet returns the network that holds only a.
@@ -26,7 +35,7 @@ func hostNet(a netip.Addr) *net.IPNet {
 func neighbour(link netlink.Link, a netip.Addr, mac net.HardwareAddr) *netlink.Neigh {
 	return &netlink.Neigh{
 		LinkIndex:    link.Attrs().Index,
-		Family:       netlink.FAMILY_V4,
+		Family:       family(a),
 		State:        netlink.NUD_PERMANENT,
 		IP:           a.AsSlice(),
 		HardwareAddr: mac,
@@ -37,7 +46,7 @@ func neighbour(link netlink.Link, a netip.Addr, mac net.HardwareAddr) *netlink.N
 func defaultRoute(link netlink.Link, gateway netip.Addr) *netlink.Route {
 	return &netlink.Route{
 		LinkIndex: link.Attrs().Index,
-		Dst:       anywhere(),
+		Dst:       anywhere(gateway),
 		Gw:        gateway.AsSlice(),
 		Flags:     int(netlink.FLAG_ONLINK),
 	}
@@ -49,15 +58,45 @@ func isGone(err error) bool {
 	return errors.As(err, &notFound) || errors.Is(err, unix.ENODEV)
 }
 
-// sysctl sets net.FAMILY.conf.IFNAME.KEY in the calling thread's network
+// setting is net.FAMILY.conf.IFNAME.key.
+type setting struct{ key, value string }
+
+// quietIPv6 keeps an interface from speaking or listening for itself: no
+// address but those it is given, no router advertisement or redirect heeded,
+// no solicitation sent, not a router's multicast groups joined. Whether the
+// node forwards is not decided here but by "all".
+var quietIPv6 = []setting{
+	{"accept_ra", "0"},
+	{"autoconf", "0"},
+	{"addr_gen_mode", "1"}, // IN6_ADDR_GEN_MODE_NONE: no link-local address
+	{"accept_redirects", "0"},
+	{"dad_transmits", "0"},
+	{"proxy_ndp", "0"},
+	{"forwarding", "0"},
+}
+
+// setUpIPv6 enables or disables IPv6 on an interface that is still down, and
+// keeps it quiet in either case.
+func setUpIPv6(ifName string, enabled bool) error {
+	disable := "1"
+	if enabled {
+		disable = "0"
+	}
+	return sysctl("ipv6", ifName, append(slices.Clone(quietIPv6), setting{"disable_ipv6", disable})...)
+}
+
+// sysctl sets an interface's settings in the calling thread's network
 // namespace. A kernel without the family has nothing to set.
-func sysctl(family, ifName, key, value string) error {
+func sysctl(family, ifName string, settings ...setting) error {
 	dir := filepath.Join("/proc/sys/net", family, "conf")
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err := os.WriteFile(filepath.Join(dir, ifName, key), []byte(value), 0); err != nil {
-		return fmt.Errorf("set net.%s.conf.%s.%s: %w", family, ifName, key, err)
+	var errs []error
+	for _, s := range settings {
+		if err := os.WriteFile(filepath.Join(dir, ifName, s.key), []byte(s.value), 0); err != nil {
+			errs = append(errs, fmt.Errorf("set net.%s.conf.%s.%s: %w", family, ifName, s.key, err))
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -25,11 +25,11 @@ func Verify(p Plan, index int, pod ns.NetNS) error {
 	if link.Attrs().Index != index {
 		return fmt.Errorf("host: interface %s has index %d, the agent knows %d", p.HostName, link.Attrs().Index, index)
 	}
-	err = errors.Join(
-		verifyUp(link),
-		verifyNeighbour(link, p.Addr, p.PodMAC),
-		verifyRoute(link, &netlink.Route{LinkIndex: index, Dst: hostNet(p.Addr)}),
-	)
+	err = verifyUp(link)
+	for _, a := range p.Addresses {
+		err = errors.Join(err, verifyNeighbour(link, a.Addr, p.PodMAC),
+			verifyRoute(link, &netlink.Route{LinkIndex: index, Dst: hostNet(a.Addr)}))
+	}
 	if err != nil {
 		return fmt.Errorf("host: %w", err)
 	}
@@ -43,12 +43,12 @@ func VerifyPod(p Plan, pod ns.NetNS) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(
-			verifyUp(link),
-			verifyAddress(link, p.Addr),
-			verifyNeighbour(link, p.Gateway, p.HostMAC),
-			verifyRoute(link, defaultRoute(link, p.Gateway)),
-		)
+		err = verifyUp(link)
+		for _, a := range p.Addresses {
+			err = errors.Join(err, verifyAddress(link, a.Addr),
+				verifyNeighbour(link, a.Gateway, p.HostMAC), verifyRoute(link, defaultRoute(link, a.Gateway)))
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("pod: %w", err)
@@ -78,7 +78,7 @@ func verifyUp(link netlink.Link) error {
 }
 
 func verifyAddress(link netlink.Link, addr netip.Addr) error {
-	addrs, err := netlinksafe.AddrList(link, netlink.FAMILY_V4)
+	addrs, err := netlinksafe.AddrList(link, family(addr))
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
@@ -96,7 +96,8 @@ func verifyRoute(link netlink.Link, want *netlink.Route) error {
 	if want.Gw != nil {
 		mask |= netlink.RT_FILTER_GW
 	}
-	routes, err := netlinksafe.RouteListFiltered(netlink.FAMILY_V4, want, mask)
+	to, _ := netip.AddrFromSlice(want.Dst.IP)
+	routes, err := netlinksafe.RouteListFiltered(family(to), want, mask)
 	if err != nil {
 		return fmt.Errorf("list routes: %w", err)
 	}
@@ -107,7 +108,7 @@ func verifyRoute(link netlink.Link, want *netlink.Route) error {
 }
 
 func verifyNeighbour(link netlink.Link, addr netip.Addr, mac net.HardwareAddr) error {
-	neighbours, err := listNeighbours(link.Attrs().Index)
+	neighbours, err := listNeighbours(link.Attrs().Index, family(addr))
 	if err != nil {
 		return fmt.Errorf("list neighbours: %w", err)
 	}
@@ -121,9 +122,9 @@ func verifyNeighbour(link netlink.Link, addr netip.Addr, mac net.HardwareAddr) e
 
 // listNeighbours repeats a dump that a change interrupted; netlinksafe does
 // not cover neighbours.
-func listNeighbours(index int) (list []netlink.Neigh, err error) {
+func listNeighbours(index, family int) (list []netlink.Neigh, err error) {
 	for range 5 {
-		list, err = netlink.NeighList(index, netlink.FAMILY_V4)
+		list, err = netlink.NeighList(index, family)
 		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break
 		}

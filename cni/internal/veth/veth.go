@@ -8,20 +8,32 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Plan is a pod's interface pair, wholly determined before anything is made.
 type Plan struct {
 	HostName, PodName string
 	HostMAC, PodMAC   net.HardwareAddr
-	Addr              netip.Addr // of the pod, IPv4
-	Gateway           netip.Addr // next hop of the pod's default route
-	NodeAddr          netip.Addr // source of what the host sends to the pod
-	MTU               int        // bytes, of both ends
+	Addresses         []Address // at most one of each family
+	MTU               int       // bytes, of both ends
+}
+
+// Address is how the pod is reached by one family.
+type Address struct {
+	Addr     netip.Addr // of the pod
+	Gateway  netip.Addr // next hop of the pod's default route
+	NodeAddr netip.Addr // source of what the host sends to the pod
+}
+
+// hasIPv6 says whether any of the addresses is of IPv6.
+func (p Plan) hasIPv6() bool {
+	return slices.ContainsFunc(p.Addresses, func(a Address) bool { return a.Addr.Is6() })
 }
 
 // Create makes the pair, with the pod's end configured and the host's end
@@ -40,7 +52,7 @@ func Create(p Plan, pod ns.NetNS) (int, error) {
 	if err := netlink.LinkAdd(pair); err != nil {
 		return 0, fmt.Errorf("create interfaces %s and, in the pod, %s: %w", p.HostName, p.PodName, err)
 	}
-	if err := quietHost(p.HostName); err != nil {
+	if err := errors.Join(setUpIPv6(p.HostName, p.hasIPv6()), sysctl("ipv4", p.HostName, setting{"proxy_arp", "0"})); err != nil {
 		return 0, err
 	}
 	if err := pod.Do(func(ns.NetNS) error { return setUpPod(p) }); err != nil {
@@ -53,21 +65,10 @@ func Create(p Plan, pod ns.NetNS) (int, error) {
 	return index, err
 }
 
-// quietHost keeps the host's end from speaking or answering for itself.
-func quietHost(name string) error {
-	return errors.Join(
-		sysctl("ipv6", name, "disable_ipv6", "1"),
-		sysctl("ipv4", name, "proxy_arp", "0"),
-	)
-}
-
-// setUpPod runs in the pod's namespace. IPv6 goes off while the interface is
-// still down, so that not one router solicitation leaves it.
+// setUpPod runs in the pod's namespace. IPv6 is made quiet while the interface
+// is still down, so that not one router solicitation leaves it.
 func setUpPod(p Plan) error {
-	if err := errors.Join(
-		sysctl("ipv6", p.PodName, "accept_ra", "0"),
-		sysctl("ipv6", p.PodName, "disable_ipv6", "1"),
-	); err != nil {
+	if err := setUpIPv6(p.PodName, p.hasIPv6()); err != nil {
 		return err
 	}
 	link, err := netlinksafe.LinkByName(p.PodName)
@@ -77,16 +78,31 @@ func setUpPod(p Plan) error {
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}
-	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: hostNet(p.Addr)}); err != nil {
-		return fmt.Errorf("add address %s: %w", p.Addr, err)
+	for _, a := range p.Addresses {
+		if err := addToPod(link, a, p.HostMAC); err != nil {
+			return err
+		}
 	}
-	if err := netlink.NeighSet(neighbour(link, p.Gateway, p.HostMAC)); err != nil {
-		return fmt.Errorf("add neighbour %s: %w", p.Gateway, err)
+	return nil
+}
+
+// addToPod needs no neighbour discovery, neither for the address itself nor
+// for its gateway: the hooks let none of it through.
+func addToPod(link netlink.Link, a Address, hostMAC net.HardwareAddr) error {
+	addr := &netlink.Addr{IPNet: hostNet(a.Addr)}
+	if a.Addr.Is6() {
+		addr.Flags = unix.IFA_F_NODAD | unix.IFA_F_NOPREFIXROUTE
+	}
+	if err := netlink.AddrAdd(link, addr); err != nil {
+		return fmt.Errorf("add address %s: %w", a.Addr, err)
+	}
+	if err := netlink.NeighSet(neighbour(link, a.Gateway, hostMAC)); err != nil {
+		return fmt.Errorf("add neighbour %s: %w", a.Gateway, err)
 	}
 	// RouteAdd, not RouteReplace: a default route that somebody else made is
 	// not ours to take away.
-	if err := netlink.RouteAdd(defaultRoute(link, p.Gateway)); err != nil {
-		return fmt.Errorf("add default route via %s: %w", p.Gateway, err)
+	if err := netlink.RouteAdd(defaultRoute(link, a.Gateway)); err != nil {
+		return fmt.Errorf("add default route via %s: %w", a.Gateway, err)
 	}
 	return nil
 }
@@ -101,19 +117,24 @@ func Open(p Plan) error {
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set up host interface %s: %w", p.HostName, err)
 	}
-	if err := netlink.NeighSet(neighbour(link, p.Addr, p.PodMAC)); err != nil {
-		return fmt.Errorf("add neighbour %s on %s: %w", p.Addr, p.HostName, err)
-	}
-	route := &netlink.Route{
-		LinkIndex: link.Attrs().Index,
-		Dst:       hostNet(p.Addr),
-		Scope:     netlink.SCOPE_LINK,
-		Src:       p.NodeAddr.AsSlice(),
-	}
-	if err := netlink.RouteReplace(route); err != nil {
-		return fmt.Errorf("add route %s dev %s src %s: %w", p.Addr, p.HostName, p.NodeAddr, err)
+	for _, a := range p.Addresses {
+		if err := netlink.NeighSet(neighbour(link, a.Addr, p.PodMAC)); err != nil {
+			return fmt.Errorf("add neighbour %s on %s: %w", a.Addr, p.HostName, err)
+		}
+		if err := netlink.RouteReplace(hostRoute(link, a)); err != nil {
+			return fmt.Errorf("add route %s dev %s src %s: %w", a.Addr, p.HostName, a.NodeAddr, err)
+		}
 	}
 	return nil
+}
+
+// hostRoute leads the host to the pod. (IPv6 routes have no scope.)
+func hostRoute(link netlink.Link, a Address) *netlink.Route {
+	route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: hostNet(a.Addr), Src: a.NodeAddr.AsSlice()}
+	if a.Addr.Is4() {
+		route.Scope = netlink.SCOPE_LINK
+	}
+	return route
 }
 
 // Delete removes the pair by the name of its host end. That there is none is

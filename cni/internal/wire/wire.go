@@ -23,16 +23,22 @@ import (
 const (
 	// Version of the protocol. Plugin and agent are installed together, so
 	// it must match exactly.
-	Version = 1
+	Version = 2
 	// MaxBody is the largest message in bytes. The largest in practice is a
 	// GC request: about 120 bytes for each pod of the node.
-	MaxBody = 1 << 20
-	gateway = "169.254.7.1"
+	MaxBody  = 1 << 20
+	gateway4 = "169.254.7.1"
+	gateway6 = "fe80::1"
 )
 
-// Gateway returns the next hop of every pod's default route. Nothing owns the
-// address: the pod has a permanent neighbour entry for it.
-func Gateway() netip.Addr { return netip.MustParseAddr(gateway) }
+// Gateway returns the next hop of every pod's default route of addr's family.
+// Nothing owns it: the pod has a permanent neighbour entry for it.
+func Gateway(addr netip.Addr) netip.Addr {
+	if addr.Is4() {
+		return netip.MustParseAddr(gateway4)
+	}
+	return netip.MustParseAddr(gateway6)
+}
 
 // Header is embedded in every message.
 type Header struct {
@@ -61,23 +67,41 @@ type AllocateRequest struct {
 // interface is attached already.
 type Lease struct {
 	Header
-	Addr    netip.Addr `json:"addr"`
-	Gateway netip.Addr `json:"gateway"`
-	// NodeAddr is the source of what the host sends to the pod.
-	NodeAddr netip.Addr `json:"nodeAddr"`
-	MTU      int        `json:"mtu"` // bytes
+	// Addresses are one of IPv4 and at most one of IPv6, in this order.
+	Addresses []Address `json:"addresses"`
+	MTU       int       `json:"mtu"` // bytes
 	// Attached says that an earlier ADD of this interface succeeded, with
 	// the host interface of index HostIfIndex.
 	Attached    bool `json:"attached,omitempty"`
 	HostIfIndex int  `json:"hostIfIndex,omitempty"`
 }
 
+// Address is how a pod is reached by one family.
+type Address struct {
+	Addr    netip.Addr `json:"addr"`
+	Gateway netip.Addr `json:"gateway"`
+	// NodeAddr is the source of what the host sends to the pod.
+	NodeAddr netip.Addr `json:"nodeAddr"`
+}
+
 // Validate refuses a lease that no interface could be made of.
 func (l Lease) Validate() error {
-	if !l.Addr.Is4() || !l.Gateway.Is4() || !l.NodeAddr.Is4() || l.MTU <= 0 {
-		return fmt.Errorf("invalid lease: address %v, gateway %v, node %v, MTU %d", l.Addr, l.Gateway, l.NodeAddr, l.MTU)
+	ok := l.MTU > 0 && len(l.Addresses) > 0 && l.Addresses[0].all(netip.Addr.Is4)
+	switch len(l.Addresses) {
+	case 1:
+	case 2:
+		ok = ok && l.Addresses[1].all(netip.Addr.Is6)
+	default:
+		ok = false
+	}
+	if !ok {
+		return fmt.Errorf("invalid lease: addresses %v, MTU %d", l.Addresses, l.MTU)
 	}
 	return nil
+}
+
+func (a Address) all(family func(netip.Addr) bool) bool {
+	return family(a.Addr) && family(a.Gateway) && family(a.NodeAddr)
 }
 
 // AttachRequest tells the agent about the interface made for a lease.

@@ -3,6 +3,8 @@ package wire_test
 import (
 	"bytes"
 	"encoding/json"
+	"net/netip"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,8 +43,8 @@ func TestKeysDiffer(t *testing.T) {
 
 // What is decoded encodes to something that decodes to the same.
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"version":1,"addr":"198.18.1.2","gateway":"169.254.7.1","nodeAddr":"192.0.2.1","mtu":1400}`))
-	f.Add([]byte(`{"version":1,"addr":"fe80::1%eth0"} `))
+	f.Add([]byte(`{"version":2,"addresses":[{"addr":"198.18.1.2","gateway":"169.254.7.1","nodeAddr":"192.0.2.1"}],"mtu":1400}`))
+	f.Add([]byte(`{"version":2,"addresses":[{"addr":"fe80::1%eth0"}]} `))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		first, err := wire.Decode[wire.Lease](bytes.NewReader(data))
@@ -54,8 +56,38 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		second, err := wire.Decode[wire.Lease](bytes.NewReader(encoded))
-		if err != nil || first != second {
+		if err != nil || !reflect.DeepEqual(first, second) {
 			t.Errorf("%+v became %+v, %v", first, second, err)
 		}
 	})
+}
+
+// A lease has an IPv4 address, and perhaps one of IPv6 behind it.
+func TestLease(t *testing.T) {
+	address := func(addr, gateway, node string) wire.Address {
+		return wire.Address{
+			Addr: netip.MustParseAddr(addr), Gateway: netip.MustParseAddr(gateway), NodeAddr: netip.MustParseAddr(node),
+		}
+	}
+	v4, v6 := address("198.18.1.2", "169.254.7.1", "192.0.2.1"), address("fd00::10", "fe80::1", "2001:db8::1")
+	mixed := address("fd00::10", "169.254.7.1", "2001:db8::1")
+	for _, c := range []struct {
+		name  string
+		lease wire.Lease
+		good  bool
+	}{
+		{"IPv4", wire.Lease{Addresses: []wire.Address{v4}, MTU: 1400}, true},
+		{"both", wire.Lease{Addresses: []wire.Address{v4, v6}, MTU: 1400}, true},
+		{"none", wire.Lease{MTU: 1400}, false},
+		{"IPv6 only", wire.Lease{Addresses: []wire.Address{v6}, MTU: 1400}, false},
+		{"the other order", wire.Lease{Addresses: []wire.Address{v6, v4}, MTU: 1400}, false},
+		{"IPv4 twice", wire.Lease{Addresses: []wire.Address{v4, v4}, MTU: 1400}, false},
+		{"three", wire.Lease{Addresses: []wire.Address{v4, v6, v6}, MTU: 1400}, false},
+		{"mixed families", wire.Lease{Addresses: []wire.Address{v4, mixed}, MTU: 1400}, false},
+		{"no MTU", wire.Lease{Addresses: []wire.Address{v4}}, false},
+	} {
+		if err := c.lease.Validate(); (err == nil) != c.good {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
 }
