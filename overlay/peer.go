@@ -64,10 +64,12 @@ const (
 	RemoteNode                 // another node's own address
 	LocalPods                  // this node's pod CIDR
 	LocalHost                  // this node's own address
+	Closed                     // the cluster's, but behind no peer: nothing goes there
 )
 
 var kindNames = map[Kind]string{
 	RemotePods: "remote-pods", RemoteNode: "remote-node", LocalPods: "local-pods", LocalHost: "local-host",
+	Closed: "closed",
 }
 
 // String gives the kind's name, "kind(n)" for an unknown one.

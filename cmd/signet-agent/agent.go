@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -132,6 +133,7 @@ func (a *agent) openDatapath() error {
 	dp, err := datapath.Open(datapath.Config{
 		PinPath:        a.cfg.pinPath,
 		Prefix:         a.tunnel.current().Prefix,
+		Prefix6:        a.tunnel.current().Pods.V6,
 		OverlayIfIndex: a.tunnel.first.Index(),
 		DetourIfIndex:  a.tunnel.second.Index(),
 	})
@@ -156,7 +158,7 @@ func (a *agent) openPods(ctx context.Context) error {
 	a.rules = newRules(rulesConfig{
 		cluster: a.watcher, kernel: a.datapath, log: a.log,
 		registry:   identity.NewRegistry(a.client.IdentityStore()),
-		endpoints:  func() []cni.Endpoint { return a.pods.Endpoints() },
+		endpoints:  func() []cni.Endpoint { return usable(a.pods.Endpoints(), a.tunnel.current().Pods.V6) },
 		audit:      a.auditMode,
 		ignore:     func() identity.Ignore { return a.cfg.settings.current().ignore },
 		attest:     a.attest.ensure,
@@ -216,15 +218,25 @@ func (a *agent) restart(why error) {
 	}
 }
 
+// usable takes IPv6 addresses off endpoints if they are from a range that the
+// node does not use any more: nothing passes to or from them.
+func usable(endpoints []cni.Endpoint, range6 netip.Prefix) []cni.Endpoint {
+	for n := range endpoints {
+		if !range6.Contains(endpoints[n].Addr6) {
+			endpoints[n].Addr6 = netip.Addr{}
+		}
+	}
+	return endpoints
+}
+
 func (a *agent) cniSocket() string { return filepath.Join(a.cfg.runDir, "cni.sock") }
 
 // node is what the plugin's side needs to know, as of now.
 func (a *agent) node() cni.Node {
 	plan := a.tunnel.current()
-	return cni.Node{
-		Name:    a.cfg.nodeName,
-		PodCIDR: plan.podCIDR,
-		Addr:    plan.Address,
-		MTU:     plan.MTU.Pods,
+	n := cni.Node{Name: a.cfg.nodeName, PodCIDR: plan.Pods.V4, Addr: plan.Address, MTU: plan.MTU.Pods}
+	if plan.Address6.IsValid() {
+		n.PodCIDR6, n.Addr6 = plan.Pods.V6, plan.Address6
 	}
+	return n
 }

@@ -35,10 +35,11 @@ type options struct {
 type file struct {
 	// ClusterID tells clusters apart that could meet: 6 hex digits.
 	ClusterID string `json:"clusterID"`
-	// ClusterCIDR holds every node's pod range.
-	ClusterCIDR string `json:"clusterCIDR"`
-	// ServiceCIDR holds the ClusterIPs.
-	ServiceCIDR string `json:"serviceCIDR"`
+	// ClusterCIDR holds every node's pod range: one range of IPv4 and perhaps
+	// one of IPv6.
+	ClusterCIDR rangeList `json:"clusterCIDR"`
+	// ServiceCIDR holds the ClusterIPs, in the same way.
+	ServiceCIDR rangeList `json:"serviceCIDR"`
 	// WireguardPort is the UDP port that every node listens on.
 	WireguardPort uint16 `json:"wireguardPort"`
 	// LogLevel is debug, info, warn or error.
@@ -68,8 +69,8 @@ type file struct {
 // fixed is what holds from the agent's start to its end.
 type fixed struct {
 	cluster     overlay.ClusterID
-	clusterCIDR netip.Prefix
-	serviceCIDR netip.Prefix
+	clusterCIDR overlay.Ranges
+	serviceCIDR overlay.Ranges
 	port        uint16
 	level       slog.Level
 	metrics     string // address; "": none
@@ -134,8 +135,8 @@ func (f file) parse() (parsedFile, error) {
 	var p parsedFile
 	var errs [6]error
 	p.cluster, errs[0] = overlay.ParseClusterID(f.ClusterID)
-	p.clusterCIDR, errs[1] = parseRange("clusterCIDR", f.ClusterCIDR)
-	p.serviceCIDR, errs[2] = parseRange("serviceCIDR", f.ServiceCIDR)
+	p.clusterCIDR, errs[1] = f.ClusterCIDR.parse("clusterCIDR", "10.244.0.0/16,fd10:244::/48")
+	p.serviceCIDR, errs[2] = f.ServiceCIDR.parse("serviceCIDR", "10.96.0.0/16,fd10:96::/112")
 	if err := p.level.UnmarshalText([]byte(f.LogLevel)); err != nil {
 		errs[3] = fmt.Errorf("logLevel %q: want debug, info, warn or error", f.LogLevel)
 	}
@@ -149,7 +150,10 @@ func (f file) parse() (parsedFile, error) {
 		return p, err
 	}
 	if p.clusterCIDR.Overlaps(p.serviceCIDR) {
-		return p, fmt.Errorf("clusterCIDR %s and serviceCIDR %s overlap", p.clusterCIDR, p.serviceCIDR)
+		return p, fmt.Errorf("clusterCIDR %s and serviceCIDR %s overlap", f.ClusterCIDR, f.ServiceCIDR)
+	}
+	if tunnel := p.cluster.Range(); p.clusterCIDR.V6.Overlaps(tunnel) || p.serviceCIDR.V6.Overlaps(tunnel) {
+		return p, fmt.Errorf("clusterCIDR or serviceCIDR overlaps %s, which is the tunnel's by its clusterID", tunnel)
 	}
 	return p, nil
 }
@@ -212,12 +216,4 @@ func checkListen(address string) error {
 		return fmt.Errorf("metricsAddress %q: want an address of the node and a port, such as 127.0.0.1:9470 or :9470", address)
 	}
 	return nil
-}
-
-func parseRange(field, s string) (netip.Prefix, error) {
-	p, err := netip.ParsePrefix(s)
-	if err != nil || !p.Addr().Is4() || p != p.Masked() {
-		return p, fmt.Errorf("%s %q: want an IPv4 range such as 10.244.0.0/16", field, s)
-	}
-	return p, nil
 }

@@ -103,7 +103,9 @@ func (r *flowReader) tellUnsent() {
 func (r *flowReader) refresh() {
 	next := &names{pods: map[netip.Addr]api.Endpoint{}, ports: map[portKey][]string{}, sets: r.agent.rules.snapshot()}
 	for _, ep := range r.agent.status.Endpoints() {
-		next.pods[ep.Addr] = ep
+		for _, addr := range ep.Addrs() {
+			next.pods[addr] = ep
+		}
 	}
 	for _, pod := range r.agent.watcher.LocalPods() {
 		for _, addr := range pod.IPs {

@@ -211,8 +211,8 @@ func (l *loops) syncServices(context.Context) error {
 
 func (l *loops) syncMasquerade(context.Context) error {
 	return masquerade.Set(masquerade.Rules{
-		Pods:      l.agent.tunnel.current().podCIDR,
-		Cluster:   l.agent.cfg.clusterCIDR,
+		Pods:      l.agent.tunnel.current().Pods.List(),
+		Cluster:   l.agent.cfg.clusterCIDR.List(),
 		Overlay:   overlay.DefaultDevice,
 		Untracked: datapath.MarkUntracked,
 	})
@@ -276,7 +276,7 @@ func (l *loops) syncReport(ctx context.Context) error {
 	node, self, _ := w.Node()
 	problems := append(append(append(append(l.agent.policyProblems(), identities...), nodes...), services...), self...)
 	problems = append(problems, namespaces...)
-	problems = append(problems, l.agent.tunnel.problems()...)
+	problems = append(problems, l.agent.tunnel.problems(node)...)
 	problems = append(problems, l.agent.cfg.settings.problems(node)...)
 	if l.agent.elected.Load() {
 		problems = append(problems, growth(sets, l.agent.cfg.settings.current().perNamespace)...)

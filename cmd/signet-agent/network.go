@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/internal/guard"
@@ -32,12 +31,15 @@ func (n network) Disconnect(_ context.Context, ep cni.Endpoint) error {
 
 // Check compares the kernel with the endpoint.
 func (n network) Check(_ context.Context, ep cni.Endpoint) error {
-	known, ok := n.datapath.Endpoints()[ep.Addr]
-	if !ok {
-		return fmt.Errorf("the kernel has no endpoint %s", ep.Addr)
-	}
-	if known.IfIndex != ep.HostIfIndex {
-		return fmt.Errorf("the kernel has endpoint %s at interface %d, want %d", ep.Addr, known.IfIndex, ep.HostIfIndex)
+	inForce := n.datapath.Endpoints()
+	for _, addr := range ep.Addrs() {
+		known, ok := inForce[addr]
+		if !ok {
+			return fmt.Errorf("the kernel has no endpoint %s", addr)
+		}
+		if known.IfIndex != ep.HostIfIndex {
+			return fmt.Errorf("the kernel has endpoint %s at interface %d, want %d", addr, known.IfIndex, ep.HostIfIndex)
+		}
 	}
 	return nil
 }
@@ -49,7 +51,7 @@ const hostPlugin = "/opt/cni/bin/signet"
 // the node write them when it boots.
 func (a *agent) setGuard() error {
 	rules := guard.Config{
-		Pods:    []netip.Prefix{a.cfg.clusterCIDR},
+		Pods:    a.cfg.clusterCIDR.List(),
 		Covered: guard.Devices(cni.HostIfPrefix),
 		Ports:   guard.Ports(a.cfg.port),
 		Tunnel:  a.cfg.cluster.Range(),

@@ -19,7 +19,7 @@ func preflight(cfg config) error {
 		checkBTF(),
 		checkBPFFS(cfg.pinPath),
 		checkWritable(cfg.conflists, "the container runtime's CNI configuration"),
-		enableForwarding(),
+		enableForwarding(cfg.clusterCIDR.V6.IsValid()),
 	)
 }
 
@@ -46,18 +46,6 @@ func checkBPFFS(pinPath string) error {
 func checkWritable(dir, what string) error {
 	if err := unix.Access(dir, unix.W_OK); err != nil {
 		return fmt.Errorf("%s (%s) cannot be written: %w", dir, what, err)
-	}
-	return nil
-}
-
-// enableForwarding lets the node pass packets between its pods and the world.
-func enableForwarding() error {
-	const path = "/proc/sys/net/ipv4/ip_forward"
-	if now, err := os.ReadFile(path); err == nil && len(now) > 0 && now[0] == '1' {
-		return nil
-	}
-	if err := os.WriteFile(path, []byte("1"), 0); err != nil {
-		return fmt.Errorf("enable IPv4 forwarding: %w", err)
 	}
 	return nil
 }

@@ -127,7 +127,11 @@ func (r *rules) disconnect(ep cni.Endpoint) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.joining, ep.Addr)
-	return r.kernel.DeleteEndpoint(ep.Addr)
+	var errs []error
+	for _, addr := range ep.Addrs() {
+		errs = append(errs, r.kernel.DeleteEndpoint(addr))
+	}
+	return errors.Join(errs...)
 }
 
 // resolve gives a pod's number, allocating it if the cluster has none.
@@ -281,15 +285,20 @@ func addedTo(before, after map[identity.ID]identity.Set) (added map[identity.ID]
 	return added, common == len(before)
 }
 
+// setEndpoint puts all addresses of an endpoint in force.
 func (r *rules) setEndpoint(m member) error {
 	ep := datapath.Endpoint{
-		Addr: m.endpoint.Addr, IfIndex: m.endpoint.HostIfIndex, Identity: m.id,
+		IfIndex: m.endpoint.HostIfIndex, Identity: m.id,
 		MAC: m.endpoint.PodMAC, HostMAC: m.endpoint.HostMAC, Shaped: m.endpoint.Shaped,
 	}
 	for _, p := range m.pod.Ports {
 		ep.Ports = append(ep.Ports, datapath.NamedPort{Name: p.Name, Protocol: p.Protocol, Port: p.Port})
 	}
-	return r.kernel.SetEndpoint(ep)
+	var errs []error
+	for _, ep.Addr = range m.endpoint.Addrs() {
+		errs = append(errs, r.kernel.SetEndpoint(ep))
+	}
+	return errors.Join(errs...)
 }
 
 // problems tells what of policies could not be honoured.

@@ -36,6 +36,9 @@ func (n *serviceNames) name(protocol uint8, at netip.AddrPort) string {
 	if name, ok := (*known)[frontend]; ok {
 		return name
 	}
-	frontend.Addr = netip.Addr{}
+	frontend.Addr = netip.IPv4Unspecified()
+	if at.Addr().Is6() {
+		frontend.Addr = netip.IPv6Unspecified()
+	}
 	return (*known)[frontend]
 }

@@ -66,6 +66,9 @@ func (s *status) Status() api.Status {
 	st.Ready = len(st.Problems) == 0
 	mode := a.auditMode()
 	st.Audit = api.AuditMode{Everywhere: mode.everywhere, Namespaces: mode.namespaces}
+	if why := a.tunnel.current().noIPv6; why != "" {
+		st.Problems = append(st.Problems, why)
+	}
 	st.Device = a.tunnel.status()
 	st.Policy = a.rules.status()
 	st.Policy.Revision = a.datapath.Revision()
@@ -130,7 +133,7 @@ func (s *status) Endpoints() []api.Endpoint {
 		id := inForce[ep.Addr].Identity
 		list = append(list, api.Endpoint{
 			Node: s.agent.cfg.nodeName, Namespace: ep.Namespace, Pod: ep.Pod,
-			ContainerID: ep.ContainerID, Addr: ep.Addr, IfName: ep.HostIfName, IfIndex: ep.HostIfIndex,
+			ContainerID: ep.ContainerID, Addr: ep.Addr, Addr6: ep.Addr6, IfName: ep.HostIfName, IfIndex: ep.HostIfIndex,
 			Identity: id, NamespaceLabels: sets[id].NamespaceLabels, Labels: sets[id].PodLabels,
 			Shaped: ep.Shaped,
 		})
@@ -149,9 +152,6 @@ func (s *status) Services() []api.Service {
 	for _, service := range services {
 		one := api.Service{Namespace: service.Namespace, Name: service.Name, PortName: service.Port, Backends: service.Backends}
 		for _, f := range service.Frontends {
-			if !f.Addr.IsValid() {
-				f.Addr = netip.IPv4Unspecified()
-			}
 			one.Protocol = protocols[f.Protocol]
 			one.Frontends = append(one.Frontends, netip.AddrPortFrom(f.Addr, f.Port))
 		}
@@ -160,11 +160,14 @@ func (s *status) Services() []api.Service {
 	return list
 }
 
-// localIdentities counts this node's pods by identity.
+// localIdentities counts this node's pods, which have an IPv4 address each, by
+// identity.
 func (s *status) localIdentities() map[identity.ID]int {
 	local := map[identity.ID]int{}
-	for _, ep := range s.agent.datapath.Endpoints() {
-		local[ep.Identity]++
+	for addr, ep := range s.agent.datapath.Endpoints() {
+		if addr.Is4() {
+			local[ep.Identity]++
+		}
 	}
 	return local
 }

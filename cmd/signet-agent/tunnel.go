@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/internal/kube"
+	"github.com/signet-cni/signet/internal/locations"
 	"github.com/signet-cni/signet/overlay"
 	"github.com/signet-cni/signet/overlay/device"
 	"github.com/signet-cni/signet/overlay/plan"
@@ -34,7 +36,7 @@ type tunnel struct {
 // tunnelPlan is a plan, and what it was made for.
 type tunnelPlan struct {
 	plan.Result
-	podCIDR  netip.Prefix
+	noIPv6   string // why this node's IPv6 pod range is not used; "": it is, or there is none
 	underlay device.Underlay
 }
 
@@ -86,7 +88,7 @@ func (t *tunnel) drive(dp *datapath.Datapath) {
 // indexes are those of both devices; they stay while the agent runs.
 func (t *tunnel) indexes() []int { return []int{t.first.Index(), t.second.Index()} }
 
-// self is this node as it publishes itself.
+// self is this node as it publishes itself, but for what plan.Trim takes away.
 func (t *tunnel) self() (overlay.Node, error) {
 	node, _, known := t.agent.watcher.Node()
 	if !known {
@@ -96,27 +98,38 @@ func (t *tunnel) self() (overlay.Node, error) {
 	self := overlay.Node{
 		Name: node.Name, PublicKey: first, Keyed: made.UTC().Truncate(time.Second),
 		Detour:   overlay.Detour{PublicKey: second, Active: t.core != nil && t.core.PrefersDetour()},
-		PodCIDRs: ipv4(node.PodCIDRs, netip.Prefix.Addr), Addresses: ipv4(node.InternalIPs, netip.Addr.Unmap),
+		PodCIDRs: node.PodCIDRs, Addresses: ownAddresses(node.InternalIPs),
 	}
-	if len(self.PodCIDRs) == 0 {
+	if !slices.ContainsFunc(self.PodCIDRs, func(p netip.Prefix) bool { return p.Addr().Is4() }) {
 		return self, fmt.Errorf("node %s has no IPv4 podCIDR: start the controller manager with --allocate-node-cidrs and --cluster-cidr", node.Name)
 	}
 	if len(self.Addresses) == 0 {
-		return self, fmt.Errorf("node %s has no IPv4 InternalIP: set the kubelet's --node-ip", node.Name)
+		return self, fmt.Errorf("node %s has no InternalIP: set the kubelet's --node-ip", node.Name)
 	}
 	self.Endpoint = netip.AddrPortFrom(self.Addresses[0], t.agent.cfg.port)
 	return self, nil
 }
 
-// ipv4 keeps what has an IPv4 address.
-func ipv4[T any](list []T, addr func(T) netip.Addr) []T {
-	var kept []T
-	for _, item := range list {
-		if addr(item).Is4() {
-			kept = append(kept, item)
+// ownAddresses picks those that others can reach, of IPv6 as many as the tunnel
+// has numbers for.
+func ownAddresses(list []netip.Addr) []netip.Addr {
+	var own []netip.Addr
+	numbered := 0
+	for _, a := range list {
+		if a.IsLinkLocalUnicast() || a.Is6() && numbered == overlay.MaxHostNumber {
+			continue
 		}
+		if a.Is6() {
+			numbered++
+		}
+		own = append(own, a)
 	}
-	return kept
+	return own
+}
+
+// planConfig is what of a plan's configuration is the cluster's.
+func (a *agent) planConfig() plan.Config {
+	return plan.Config{Cluster: a.cfg.cluster, ClusterCIDR: a.cfg.clusterCIDR, ServiceCIDR: a.cfg.serviceCIDR}
 }
 
 // compute plans from what is published now, and remembers the plan.
@@ -126,22 +139,23 @@ func (t *tunnel) compute() (tunnelPlan, error) {
 		return tunnelPlan{}, err
 	}
 	before := t.current()
-	underlay, err := device.FindUnderlay(self.Addresses[0], endpoints(before.Peers), overlay.DefaultDevice, overlay.DetourDevice)
+	underlay, err := device.FindUnderlay(self.Endpoint.Addr(), endpoints(before.Peers), overlay.DefaultDevice, overlay.DetourDevice)
 	if err != nil {
 		return tunnelPlan{}, err
 	}
 	nodes, _ := t.agent.watcher.Nodes()
-	result, err := plan.Compute(self, nodes, plan.Config{
-		Cluster: t.agent.cfg.cluster, ClusterCIDR: t.agent.cfg.clusterCIDR,
-		ServiceCIDR: t.agent.cfg.serviceCIDR, UnderlayMTU: underlay.MTU,
-		Accepted: before.Accepted,
-	})
-	if err != nil {
+	cfg := t.agent.planConfig()
+	cfg.UnderlayMTU, cfg.Accepted = underlay.MTU, before.Accepted
+	next := tunnelPlan{underlay: underlay}
+	self, next.noIPv6 = plan.Trim(self, cfg)
+	if next.Result, err = plan.Compute(self, nodes, cfg); err != nil {
 		return tunnelPlan{}, err
 	}
-	next := tunnelPlan{Result: result, podCIDR: self.PodCIDRs[0], underlay: underlay}
-	if before.Prefix.IsValid() && before.Prefix != next.Prefix {
-		t.agent.restart(fmt.Errorf("this node's pod range has changed from %s to %s", before.podCIDR, next.podCIDR))
+	if next.noIPv6 == "" && next.Pods.V6.IsValid() && !next.Address6.IsValid() {
+		next.noIPv6 = fmt.Sprintf("the underlay's MTU of %d bytes has no room for IPv6; new pods get no IPv6 address", underlay.MTU)
+	}
+	if before.Prefix.IsValid() && before.Pods != next.Pods {
+		t.agent.restart(fmt.Errorf("this node's pod range has changed from %v to %v", before.Pods.List(), next.Pods.List()))
 		return before, errors.New("this node's pod range has changed: the agent starts anew")
 	}
 	t.mu.Lock()
@@ -176,19 +190,20 @@ func (t *tunnel) sync(ctx context.Context) error {
 	if err := t.apply(ctx, next); err != nil {
 		return err
 	}
-	if _, err := t.agent.datapath.SetLocations(t.locations(next)); err != nil {
+	if _, err := t.agent.datapath.SetLocations(locations.Of(next.Result)); err != nil {
 		return err
 	}
-	self, err := t.self()
+	self, err := t.self() // the devices' keys may be others by now
 	if err != nil {
 		return err
 	}
+	self, _ = plan.Trim(self, t.agent.planConfig())
 	return t.agent.watcher.PublishTunnel(ctx, self, next.Prefix)
 }
 
 // apply configures the devices, and makes them anew if they are gone.
 func (t *tunnel) apply(ctx context.Context, next tunnelPlan) error {
-	want := overlaytunnel.Wanted{MTU: next.MTU.Device, Address: next.Address, Peers: next.Peers, Routes: next.Routes}
+	want := overlaytunnel.Wanted{MTU: next.MTU.Device, Address: next.Address, Address6: next.Address6, Peers: next.Peers, Routes: next.Routes}
 	changes, err := t.core.Apply(want)
 	if errors.Is(err, device.ErrNoDevice) {
 		t.agent.log.Warn("a WireGuard device was removed; making it anew", "error", err)
@@ -216,29 +231,16 @@ func (t *tunnel) restore(ctx context.Context) error {
 	return err
 }
 
-// locations is the plan as the datapath looks it up. What is in the cluster's
-// range and of no known node is dropped.
-func (t *tunnel) locations(p tunnelPlan) map[netip.Prefix]datapath.Location {
-	kinds := map[overlay.Kind]datapath.LocationKind{
-		overlay.RemotePods: datapath.RemotePods, overlay.RemoteNode: datapath.RemoteHost,
-		overlay.LocalPods: datapath.LocalPods, overlay.LocalHost: datapath.LocalHost,
-	}
-	table := map[netip.Prefix]datapath.Location{
-		t.agent.cfg.clusterCIDR: {Kind: datapath.ClusterPods},
-	}
-	for _, l := range p.Locations {
-		table[l.Prefix] = datapath.Location{
-			Kind: kinds[l.Kind], Prefix: netip.PrefixFrom(l.TunnelPrefix, 64),
-		}
-	}
-	return table
-}
-
-// problems tells which nodes are refused, as Events on their tunnels.
-func (t *tunnel) problems() []kube.Problem {
+// problems tells which nodes are refused, as Events on their tunnels, and what
+// of this node is not used, as one on the node.
+func (t *tunnel) problems(node kube.Node) []kube.Problem {
 	var problems []kube.Problem
-	for _, r := range t.current().Refused {
+	plan := t.current()
+	for _, r := range plan.Refused {
 		problems = append(problems, kube.Problem{Kind: "Tunnel", Name: r.Node, Message: r.String()})
+	}
+	if plan.noIPv6 != "" {
+		problems = append(problems, kube.Problem{Kind: "Node", Name: node.Name, UID: node.UID, Message: plan.noIPv6})
 	}
 	return problems
 }

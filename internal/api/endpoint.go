@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/signet-cni/signet/identity"
 )
@@ -12,8 +13,9 @@ type Endpoint struct {
 	Namespace   string      `json:"namespace"`
 	Pod         string      `json:"pod"`
 	ContainerID string      `json:"containerID,omitempty"` // of the sandbox
-	Addr        netip.Addr  `json:"addr,omitzero"`
-	IfName      string      `json:"ifName,omitempty"` // of the host's end
+	Addr        netip.Addr  `json:"addr,omitzero"`         // IPv4
+	Addr6       netip.Addr  `json:"addr6,omitzero"`        // IPv6, if the pod has any
+	IfName      string      `json:"ifName,omitempty"`      // of the host's end
 	IfIndex     int         `json:"ifIndex,omitempty"`
 	Identity    identity.ID `json:"identity"` // Unknown until it is derived
 	// Labels of the pod and its namespace that count towards the identity.
@@ -21,6 +23,11 @@ type Endpoint struct {
 	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
 	Labels          map[string]string `json:"labels,omitempty"`
 	Shaped          bool              `json:"shaped,omitempty"` // the bandwidth plugin limits it
+}
+
+// Addrs are the pod's addresses, IPv4 first.
+func (e Endpoint) Addrs() []netip.Addr {
+	return slices.DeleteFunc([]netip.Addr{e.Addr, e.Addr6}, func(a netip.Addr) bool { return !a.IsValid() })
 }
 
 // Identity is a number and the labels that it stands for.

@@ -8,6 +8,6 @@ type Service struct {
 	Name      string           `json:"name"`
 	PortName  string           `json:"portName,omitempty"`
 	Protocol  string           `json:"protocol"`  // lower case
-	Frontends []netip.AddrPort `json:"frontends"` // a NodePort has the address 0.0.0.0
+	Frontends []netip.AddrPort `json:"frontends"` // a NodePort has the address 0.0.0.0 or ::
 	Backends  []netip.AddrPort `json:"backends"`
 }

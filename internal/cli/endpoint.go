@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -69,13 +70,22 @@ func (a *app) showEndpoints(items []api.Endpoint) error {
 	}
 	t := table.New(columns...)
 	for _, e := range items {
-		row := []any{e.Namespace, e.Pod, e.Node, addrText(e.Addr), idCell(e.Identity), labelText(e.Labels)}
+		row := []any{e.Namespace, e.Pod, e.Node, addrsText(e), idCell(e.Identity), labelText(e.Labels)}
 		if a.output == "wide" {
 			row = append(row, e.IfName, yesNo(e.Shaped), shortID(e.ContainerID))
 		}
 		t.Add(row...)
 	}
 	return t.Write(a.env.Stdout, a.env.Colour)
+}
+
+// addrsText gives a pod's addresses, separated by commas.
+func addrsText(e api.Endpoint) string {
+	var texts []string
+	for _, addr := range e.Addrs() {
+		texts = append(texts, addrText(addr))
+	}
+	return strings.Join(texts, ",")
 }
 
 // idCell shows an identity, an underived one as pending.

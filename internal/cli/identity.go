@@ -143,7 +143,7 @@ func (a *app) showIdentityFacts(i api.Identity, pods []api.Endpoint) error {
 		if n == 0 {
 			name = "Pods:"
 		}
-		t.Add(table.Cell{Text: cmp.Or(name, " ")}, fmt.Sprintf("%s/%s on %s, %s", pod.Namespace, pod.Pod, pod.Node, addrText(pod.Addr)))
+		t.Add(table.Cell{Text: cmp.Or(name, " ")}, fmt.Sprintf("%s/%s on %s, %s", pod.Namespace, pod.Pod, pod.Node, addrsText(pod)))
 	}
 	if len(pods) == 0 {
 		t.Add("Pods:", "none")

@@ -40,7 +40,9 @@ func (p *podNames) fetch(ctx context.Context) error {
 func (p *podNames) set(pods []api.Endpoint) {
 	p.byAddr = make(map[netip.Addr]api.Endpoint, len(pods))
 	for _, e := range pods {
-		p.byAddr[e.Addr] = e
+		for _, addr := range e.Addrs() {
+			p.byAddr[addr] = e
+		}
 	}
 }
 

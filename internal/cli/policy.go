@@ -47,10 +47,11 @@ code is 1. The exit code does not tell the verdict: see -o json for that.`,
 
 // party is one end of the question.
 type party struct {
-	addr netip.Addr
-	id   identity.ID // Unknown: no pod
-	name string
-	node string // of a pod; "": no pod
+	addr  netip.Addr
+	other netip.Addr  // of the other family, if addr was not asked for; perhaps invalid
+	id    identity.ID // Unknown: no pod
+	name  string
+	node  string // of a pod; "": no pod
 }
 
 // question is a packet, and the nodes that have a say in it: the first one
@@ -96,8 +97,9 @@ func (a *app) why(ctx context.Context, f whyFlags) error {
 func (a *app) questions(ctx context.Context, t target, pods []api.Endpoint, to string, from party, query api.WhyQuery) ([]question, error) {
 	var list []question
 	add := func(p party, port uint16) {
+		from, p := inOneFamily(from, p)
 		q := question{from: from, to: p, query: query}
-		q.query.To, q.query.ToID, q.query.Port = p.addr, p.id, port
+		q.query.From, q.query.To, q.query.ToID, q.query.Port = from.addr, p.addr, p.id, port
 		for _, node := range []string{p.node, from.node} {
 			if node != "" && !slices.Contains(q.nodes, node) {
 				q.nodes = append(q.nodes, node)
@@ -129,6 +131,18 @@ func (a *app) questions(ctx context.Context, t target, pods []api.Endpoint, to s
 	return list, checkNodes(list)
 }
 
+// inOneFamily lets a pod that was asked for by name speak the other's family.
+func inOneFamily(a, b party) (party, party) {
+	switch {
+	case a.addr.Is4() == b.addr.Is4():
+	case a.other.IsValid():
+		a.addr, a.other = a.other, a.addr
+	case b.other.IsValid():
+		b.addr, b.other = b.other, b.addr
+	}
+	return a, b
+}
+
 // checkNodes makes sure that somebody can be asked.
 func checkNodes(list []question) error {
 	for _, q := range list {
@@ -144,12 +158,16 @@ func findParty(pods []api.Endpoint, text string) (party, error) {
 	addr, err := netip.ParseAddr(text)
 	isAddr := err == nil
 	at := slices.IndexFunc(pods, func(e api.Endpoint) bool {
-		return isAddr && e.Addr == addr || !isAddr && e.Namespace+"/"+e.Pod == text
+		return isAddr && slices.Contains(e.Addrs(), addr) || !isAddr && e.Namespace+"/"+e.Pod == text
 	})
 	switch {
 	case at >= 0:
 		e := pods[at]
-		return party{addr: e.Addr, id: e.Identity, name: e.Namespace + "/" + e.Pod, node: e.Node}, nil
+		p := party{addr: e.Addr, other: e.Addr6, id: e.Identity, name: e.Namespace + "/" + e.Pod, node: e.Node}
+		if isAddr {
+			p.addr, p.other = addr, netip.Addr{}
+		}
+		return p, nil
 	case isAddr:
 		return party{addr: addr, name: text}, nil
 	case !strings.Contains(text, "/"):

@@ -29,7 +29,8 @@ type claim struct {
 func newClaims() *claims { return &claims{keys: map[wgtypes.Key]string{}} }
 
 // admit takes in a node, less those of its addresses that another node has:
-// these are reported. It refuses the whole node if its key or a pod range is
+// these are reported. (Of IPv6 it takes none behind one that it passes over:
+// the tunnel names them by their number.) It refuses the whole node if its key or a pod range is
 // another's.
 func (c *claims) admit(node overlay.Node, found *findings) (overlay.Node, bool) {
 	if other, taken := c.keys[node.PublicKey]; taken {
@@ -44,13 +45,17 @@ func (c *claims) admit(node overlay.Node, found *findings) (overlay.Node, bool) 
 		}
 	}
 	free := node.Addresses[:0:0]
+	broken := false
 	for _, addr := range node.Addresses {
 		if other, taken := c.overlapping(netip.PrefixFrom(addr, addr.BitLen())); taken {
 			found.add("address %s lies in %s of node %s, which was there before; it is passed over",
 				addr, other.prefix, other.node)
+			broken = broken || addr.Is6()
 			continue
 		}
-		free = append(free, addr)
+		if addr.Is4() || !broken {
+			free = append(free, addr)
+		}
 	}
 	node.Addresses = free
 	c.take(node)

@@ -42,15 +42,26 @@ func joinPort(key serviceName, front *serviceFront, port servicePort, behind []*
 	if port.nodePort == 0 {
 		return []service.Service{cluster}
 	}
-	outside := service.Frontend{Port: port.nodePort, Protocol: port.protocol}
+	outside := nodePorts(front.addrs, port)
 	if !front.localOnly {
-		cluster.Frontends = append(cluster.Frontends, outside)
+		cluster.Frontends = append(cluster.Frontends, outside...)
 		return []service.Service{cluster}
 	}
 	second := cluster
-	second.Frontends = []service.Frontend{outside}
+	second.Frontends = outside
 	second.Backends = backends(port, behind, false)
 	return []service.Service{cluster, second}
+}
+
+// nodePorts gives one of each family that the service has a cluster IP of.
+func nodePorts(addrs []netip.Addr, port servicePort) []service.Frontend {
+	var fronts []service.Frontend
+	for n, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		if slices.ContainsFunc(addrs, func(a netip.Addr) bool { return family(a) == n }) {
+			fronts = append(fronts, service.Frontend{Addr: any, Port: port.nodePort, Protocol: port.protocol})
+		}
+	}
+	return fronts
 }
 
 // backends gives the endpoints that serve a port, sorted and unique. Whether

@@ -57,11 +57,7 @@ func join(t *testing.T, spec string, endpointSlices ...string) ([]service.Servic
 }
 
 func tcp(addr string, port uint16) service.Frontend {
-	f := service.Frontend{Port: port, Protocol: policy.TCP}
-	if addr != "" {
-		f.Addr = netip.MustParseAddr(addr)
-	}
-	return f
+	return service.Frontend{Addr: netip.MustParseAddr(addr), Port: port, Protocol: policy.TCP}
 }
 
 func addrPorts(texts ...string) []netip.AddrPort {
@@ -105,8 +101,25 @@ func TestServices(t *testing.T) {
 			`{metadata: {labels: {kubernetes.io/service-name: other}}, ` + twoPods[1:strings.Index(twoPods, "\nports")] + `, ports: [{name: sql, port: 1}], endpoints: [{addresses: [10.244.0.1]}]}`,
 		}, db(func(s *service.Service) { s.Backends = nil })},
 		{"node port", `{clusterIP: 10.96.0.5, type: NodePort, ports: [{name: sql, port: 5432, nodePort: 30001}]}`, []string{twoPods}, db(func(s *service.Service) {
-			s.Frontends = append(s.Frontends, tcp("", 30001))
+			s.Frontends = append(s.Frontends, tcp("0.0.0.0", 30001))
 		})},
+		{
+			"node port of both families",
+			`{clusterIP: 10.96.0.5, clusterIPs: [10.96.0.5, "fd10:96::5"], type: NodePort, ports: [{name: sql, port: 5432, nodePort: 30001}]}`,
+			[]string{twoPods, `{addressType: IPv6, ports: [{name: sql, port: 5432}], endpoints: [{addresses: ["fd10:244:0:1::10"]}]}`},
+			db(func(s *service.Service) {
+				s.Frontends = append(s.Frontends, tcp("fd10:96::5", 5432), tcp("0.0.0.0", 30001), tcp("::", 30001))
+				s.Backends = append(s.Backends, addrPorts("[fd10:244:0:1::10]:5432")...)
+			}),
+		},
+		{
+			"node port of IPv6", `{clusterIP: "fd10:96::5", type: NodePort, ports: [{name: sql, port: 5432, nodePort: 30001}]}`,
+			[]string{`{addressType: IPv6, ports: [{name: sql, port: 5432}], endpoints: [{addresses: ["fd10:244:0:1::10"]}]}`},
+			db(func(s *service.Service) {
+				s.Frontends = []service.Frontend{tcp("fd10:96::5", 5432), tcp("::", 30001)}
+				s.Backends = addrPorts("[fd10:244:0:1::10]:5432")
+			}),
+		},
 		{"affinity", `{clusterIP: 10.96.0.5, sessionAffinity: ClientIP, ` + ports + `}`, []string{twoPods}, db(func(s *service.Service) {
 			s.Affinity = 3 * time.Hour
 		})},
@@ -123,7 +136,7 @@ func TestServices(t *testing.T) {
 			[]string{twoPods},
 			append(
 				db(func(s *service.Service) { s.Backends = addrPorts("10.244.0.9:5432") }),
-				db(func(s *service.Service) { s.Frontends = []service.Frontend{tcp("", 30001)} })...),
+				db(func(s *service.Service) { s.Frontends = []service.Frontend{tcp("0.0.0.0", 30001)} })...),
 		},
 		{"headless", `{clusterIP: None, ` + ports + `}`, []string{twoPods}, nil},
 		{"no address yet", `{` + ports + `}`, []string{twoPods}, nil},

@@ -18,7 +18,7 @@ import (
 )
 
 // maxAddresses bounds what one node can claim as its own addresses.
-const maxAddresses = 16
+const maxAddresses = 16 + overlay.MaxHostNumber
 
 // PrefixFunc derives a node's prefix inside the tunnel from its pod ranges.
 type PrefixFunc func(overlay.Node) (netip.Prefix, error)
@@ -183,7 +183,6 @@ func parseEndpoint(text string) (netip.AddrPort, error) {
 // parsePodCIDRs wants one IPv4 range and at most one IPv6 range.
 func parsePodCIDRs(texts []string) ([]netip.Prefix, error) {
 	var prefixes []netip.Prefix
-	families := map[bool]int{}
 	for _, text := range texts {
 		prefix, err := parsePrefix(text)
 		if err != nil {
@@ -192,11 +191,10 @@ func parsePodCIDRs(texts []string) ([]netip.Prefix, error) {
 		if prefix.Bits() == 0 || !prefix.Addr().IsGlobalUnicast() {
 			return nil, fmt.Errorf("%s cannot be a pod range", prefix)
 		}
-		families[prefix.Addr().Is4()]++
 		prefixes = append(prefixes, prefix)
 	}
-	if families[true] != 1 || families[false] > 1 {
-		return nil, fmt.Errorf("%q: want one IPv4 range and at most one IPv6 range", texts)
+	if _, err := overlay.RangesOf(prefixes); err != nil {
+		return nil, fmt.Errorf("want one IPv4 range and at most one IPv6 range: %w", err)
 	}
 	return prefixes, nil
 }

@@ -86,7 +86,7 @@ func TestBadTunnels(t *testing.T) {
 		{"range of a wrong type", "podCIDRs", "10.0.0.0/24", "decode Tunnel"},
 		{"malformed address", "addresses", list("x"), "malformed address"},
 		{"unspecified address", "addresses", list("0.0.0.0"), "cannot be a host's"},
-		{"too many addresses", "addresses", many, "17, more than 16"},
+		{"too many addresses", "addresses", many, "32, more than 31"},
 		{"another's prefix", "prefix", "fd51:c7e1:af4:200::/64", "want fd51:c7e1:af4:100::/64"},
 		{"longer prefix", "prefix", "fd51:c7e1:af4:100::/65", "want"},
 		{"no prefix", "prefix", nil, "malformed CIDR"},

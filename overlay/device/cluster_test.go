@@ -18,8 +18,8 @@ import (
 
 var testConfig = plan.Config{
 	Cluster:     overlay.ClusterID{0x51, 0xa2, 0xb3},
-	ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"),
-	ServiceCIDR: netip.MustParsePrefix("10.96.0.0/12"),
+	ClusterCIDR: overlay.Ranges{V4: netip.MustParsePrefix("10.244.0.0/16"), V6: netip.MustParsePrefix("fd10:244::/48")},
+	ServiceCIDR: overlay.Ranges{V4: netip.MustParsePrefix("10.96.0.0/12")},
 	UnderlayMTU: 1500,
 }
 
@@ -103,7 +103,7 @@ func (m *member) desired(others ...*member) device.Desired {
 	}
 	return device.Desired{
 		PrivateKey: m.key, ListenPort: overlay.DefaultPort, MTU: p.MTU.Device,
-		Address: p.Address, Peers: p.Peers, Routes: p.Routes,
+		Address: p.Address, Address6: p.Address6, Peers: p.Peers, Routes: p.Routes,
 	}
 }
 

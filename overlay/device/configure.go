@@ -18,7 +18,8 @@ type Desired struct {
 	PrivateKey wgtypes.Key
 	ListenPort uint16     // UDP, not 0
 	MTU        int        // bytes
-	Address    netip.Addr // the node's IPv4 address, see setAddress; none with Bare
+	Address    netip.Addr // the node's IPv4 address, see setAddresses; none with Bare
+	Address6   netip.Addr // and its IPv6 address; invalid: the device carries no IPv6 of the host
 	Peers      []overlay.Peer
 	Routes     []overlay.Route
 	// Bare leaves the device without address and routes, for one that only
@@ -88,10 +89,10 @@ func (d *Device) steps(link netlink.Link, want Desired, done *Changes) []func() 
 	}
 	return []func() ([]string, error){
 		routed(func() ([]string, error) { return addRoutes(link, refusing(want.Routes)) }),
-		func() ([]string, error) { return setSysctls(d.name) },
+		func() ([]string, error) { return setSysctls(d.name, want.Address6.IsValid()) },
 		func() ([]string, error) { return setMTU(link, want.MTU) },
 		func() ([]string, error) { return nil, d.configureWireGuard(want, done) },
-		routed(func() ([]string, error) { return setAddress(link, want.Address) }),
+		routed(func() ([]string, error) { return setAddresses(link, want.Address, want.Address6) }),
 		func() ([]string, error) { return setUp(link) },
 		routed(func() ([]string, error) { return addRoutes(link, want.Routes) }),
 		routed(func() ([]string, error) { return dropRoutes(want.Routes) }),
@@ -107,6 +108,8 @@ func (w Desired) check() error {
 		return errors.New("configure: no UDP port")
 	case !w.Bare && !w.Address.Is4():
 		return fmt.Errorf("configure: node address %s is not IPv4", w.Address)
+	case w.Address6.IsValid() && (!w.Address6.Is6() || w.Address6.Is4In6()):
+		return fmt.Errorf("configure: node address %s is not IPv6", w.Address6)
 	}
 	keys := map[wgtypes.Key]bool{{}: true, w.PrivateKey.PublicKey(): true}
 	allowed := map[netip.Prefix]bool{}

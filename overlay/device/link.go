@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -17,23 +18,37 @@ import (
 // sysctl is one setting of the device, below /proc/sys/net.
 type sysctl struct{ path, value string }
 
-// sysctlsOf lists the device's settings.
-func sysctlsOf(name string) []sysctl {
+// sysctlsOf lists the device's settings. The hooks run before the stack and see
+// every packet whatever these are. With ipv6 the stack routes the host's own
+// traffic; it never has an address but the one it is given, and neither sends
+// nor heeds what routers and neighbours say. Whether the node forwards is not
+// decided here but by "all".
+func sysctlsOf(name string, ipv6 bool) []sysctl {
+	dir := "ipv6/conf/" + name + "/"
+	disable := "1"
+	if ipv6 {
+		disable = "0"
+	}
 	return []sysctl{
-		// The stack must not route, announce or answer tunnel addresses. The
-		// hooks run before it and see every packet all the same.
-		{"ipv6/conf/" + name + "/disable_ipv6", "1"},
+		{dir + "accept_ra", "0"},
+		{dir + "autoconf", "0"},
+		{dir + "addr_gen_mode", "1"}, // IN6_ADDR_GEN_MODE_NONE
+		{dir + "accept_redirects", "0"},
+		{dir + "dad_transmits", "0"},
+		{dir + "forwarding", "0"}, // joins no group of routers
+		{dir + "disable_ipv6", disable},
 		// Remote hosts send from addresses that route to another device.
 		{"ipv4/conf/" + name + "/rp_filter", "2"},
 	}
 }
 
-// setSysctls is tolerant of a kernel without IPv6.
-func setSysctls(name string) (changed []string, err error) {
-	for _, s := range sysctlsOf(name) {
+// setSysctls is tolerant of a device without IPv6: the kernel may have none, or
+// the device's MTU be below 1280.
+func setSysctls(name string, ipv6 bool) (changed []string, err error) {
+	for _, s := range sysctlsOf(name, ipv6) {
 		path := filepath.Join("/proc/sys/net", s.path)
 		have, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(s.path, "ipv6/") {
+		if errors.Is(err, fs.ErrNotExist) && !ipv6 && strings.HasPrefix(s.path, "ipv6/") {
 			continue
 		}
 		if err != nil {
@@ -70,32 +85,35 @@ func setUp(link netlink.Link) ([]string, error) {
 	return []string{"up"}, nil
 }
 
-// setAddress puts the node's own address on the device, as a /32 of global
-// scope, and removes any other IPv4 address. Masquerading asks the outgoing
-// device for its address; without this one (or with one of smaller scope) it
-// would take that of some other device, which the receiving node refuses.
+// setAddresses puts the node's own addresses on the device, as a /32 and a /128
+// of global scope, and removes any other. Masquerading asks the outgoing device
+// for its address; without this one (or with one of smaller scope) it would
+// take that of some other device, which the receiving node refuses.
 //
 // The price: a host process that picks its multicast device by the node's
 // address, instead of by name or index, now gets this device.
-func setAddress(link netlink.Link, address netip.Addr) (changed []string, err error) {
-	have, err := retry(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_V4) })
+func setAddresses(link netlink.Link, addresses ...netip.Addr) (changed []string, err error) {
+	have, err := retry(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
-	want := netip.PrefixFrom(address, address.BitLen())
-	present := false
-	for _, a := range have {
-		present = present || rightAddress(a, want)
-	}
-	if !present {
-		addr := &netlink.Addr{IPNet: toIPNet(want), Scope: int(netlink.SCOPE_UNIVERSE)}
-		if err := netlink.AddrReplace(link, addr); err != nil {
-			return nil, fmt.Errorf("add address %s: %w", want, err)
+	var want []netip.Prefix
+	for _, a := range addresses {
+		if a.IsValid() {
+			want = append(want, netip.PrefixFrom(a, a.BitLen()))
 		}
-		changed = append(changed, "address "+want.String())
+	}
+	for _, w := range want {
+		if slices.ContainsFunc(have, func(a netlink.Addr) bool { return rightAddress(a, w) }) {
+			continue
+		}
+		if err := netlink.AddrReplace(link, hostAddress(w)); err != nil {
+			return changed, fmt.Errorf("add address %s: %w", w, err)
+		}
+		changed = append(changed, "address "+w.String())
 	}
 	for _, a := range have {
-		if rightAddress(a, want) {
+		if slices.ContainsFunc(want, func(w netip.Prefix) bool { return rightAddress(a, w) }) {
 			continue
 		}
 		if err := netlink.AddrDel(link, &a); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
@@ -104,6 +122,16 @@ func setAddress(link netlink.Link, address netip.Addr) (changed []string, err er
 		changed = append(changed, "no address "+a.IPNet.String())
 	}
 	return changed, nil
+}
+
+// hostAddress is an address that brings no route, and that nobody is asked
+// about.
+func hostAddress(p netip.Prefix) *netlink.Addr {
+	addr := &netlink.Addr{IPNet: toIPNet(p), Scope: int(netlink.SCOPE_UNIVERSE)}
+	if p.Addr().Is6() {
+		addr.Flags = unix.IFA_F_NODAD | unix.IFA_F_NOPREFIXROUTE
+	}
+	return addr
 }
 
 func rightAddress(a netlink.Addr, want netip.Prefix) bool {

@@ -77,18 +77,20 @@ func dropRoutes(want []overlay.Route) (changed []string, err error) {
 	return changed, nil
 }
 
-// ownRoutes lists the IPv4 routes that carry Signet's mark.
+// ownRoutes lists the routes of both families that carry Signet's mark.
 func ownRoutes() (map[routeKey]netlink.Route, error) {
 	filter := &netlink.Route{Protocol: routeProtocol, Table: unix.RT_TABLE_MAIN}
-	list, err := retry(func() ([]netlink.Route, error) {
-		return netlink.RouteListFiltered(netlink.FAMILY_V4, filter, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list routes: %w", err)
-	}
 	own := map[routeKey]netlink.Route{}
-	for _, r := range list {
-		own[routeKey{fromIPNet(r.Dst), uint32(r.Priority)}] = r
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		list, err := retry(func() ([]netlink.Route, error) {
+			return netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list routes: %w", err)
+		}
+		for _, r := range list {
+			own[routeKey{fromIPNet(r.Dst), uint32(r.Priority)}] = r
+		}
 	}
 	return own, nil
 }
@@ -101,7 +103,10 @@ func kernelRoute(link netlink.Link, r overlay.Route) *netlink.Route {
 	if r.Unreachable {
 		return route
 	}
-	route.Type, route.Scope = unix.RTN_UNICAST, netlink.SCOPE_LINK
+	route.Type = unix.RTN_UNICAST
+	if r.Destination.Addr().Is4() { // IPv6 routes have no scope
+		route.Scope = netlink.SCOPE_LINK
+	}
 	route.LinkIndex, route.MTU = link.Attrs().Index, r.MTU
 	if r.Source.IsValid() {
 		route.Src = r.Source.AsSlice()
@@ -109,8 +114,11 @@ func kernelRoute(link netlink.Link, r overlay.Route) *netlink.Route {
 	return route
 }
 
+// sameRoute compares the parts that Signet sets. An unreachable route has no
+// device, though the kernel names lo for one of IPv6.
 func sameRoute(a, b netlink.Route) bool {
-	return a.Type == b.Type && a.Scope == b.Scope && a.LinkIndex == b.LinkIndex &&
+	refuses := a.Type == unix.RTN_UNREACHABLE
+	return a.Type == b.Type && a.Scope == b.Scope && (refuses || a.LinkIndex == b.LinkIndex) &&
 		a.MTU == b.MTU && a.Src.Equal(b.Src) && len(a.Gw) == 0 && len(a.MultiPath) == 0
 }
 

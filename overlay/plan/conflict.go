@@ -65,8 +65,8 @@ func compareRefusal(a, b Refusal) int {
 		cmp.Compare(a.Other, b.Other), cmp.Compare(a.Detail, b.Detail))
 }
 
-// claimsOf lists what a node wants for itself. The pod CIDR is not compared
-// for equality but for overlap, see settleRanges.
+// claimsOf lists what a node wants for itself. The IPv4 pod CIDR is not compared
+// for equality but for overlap, see settleRanges; those of IPv6 are all /64.
 func claimsOf(c candidate) []claim {
 	claims := []claim{{DuplicateName, c.node.Name}, {DuplicateKey, c.node.PublicKey.String()}}
 	detour := c.node.Detour.PublicKey != wgtypes.Key{}
@@ -79,8 +79,11 @@ func claimsOf(c candidate) []claim {
 	if c.node.Endpoint.IsValid() && detour {
 		claims = append(claims, claim{SameEndpoint, overlay.DetourEndpoint(c.node.Endpoint).String()})
 	}
-	for _, a := range c.addresses {
+	for _, a := range slices.Concat(c.addresses, c.addresses6) {
 		claims = append(claims, claim{DuplicateAddress, a.String()})
+	}
+	if c.pods.V6.IsValid() {
+		claims = append(claims, rangeClaim(c.pods.V6))
 	}
 	return claims
 }
@@ -90,14 +93,14 @@ func claimsOf(c candidate) []claim {
 func incumbents(own candidate, accepted []overlay.Node) map[claim]string {
 	held := map[claim]string{}
 	for _, n := range accepted {
-		if podCIDR, err := onlyIPv4(n.PodCIDRs); err == nil {
-			held[rangeClaim(podCIDR)] = n.Name
+		for _, p := range n.PodCIDRs {
+			held[rangeClaim(p)] = n.Name
 		}
 		for _, cl := range claimsOf(candidate{node: n, addresses: n.Addresses}) {
 			held[cl] = n.Name
 		}
 	}
-	held[rangeClaim(own.podCIDR)] = own.node.Name
+	held[rangeClaim(own.pods.V4)] = own.node.Name
 	for _, cl := range claimsOf(own) {
 		held[cl] = own.node.Name
 	}
@@ -138,27 +141,27 @@ func rival(cs []*contender, c *contender, holder string) *contender {
 
 func describeClaim(cl claim) string {
 	what := map[Reason]string{
-		DuplicateName: "name", DuplicateKey: "key", SameEndpoint: "endpoint", DuplicateAddress: "address",
+		DuplicateName: "name", DuplicateKey: "key", SameEndpoint: "endpoint", DuplicateAddress: "address", OverlappingCIDR: "pod CIDR",
 	}
 	return fmt.Sprintf("%s %s", what[cl.reason], cl.value)
 }
 
-// settleRanges finds overlapping pod CIDRs in one sweep by first address: two
+// settleRanges finds overlapping IPv4 pod CIDRs in one sweep by first address: two
 // prefixes overlap only if one contains the other.
 func settleRanges(field []*contender, held map[claim]string) {
 	byRange := slices.Clone(field)
-	slices.SortStableFunc(byRange, func(a, b *contender) int { return comparePrefix(a.podCIDR, b.podCIDR) })
+	slices.SortStableFunc(byRange, func(a, b *contender) int { return comparePrefix(a.pods.V4, b.pods.V4) })
 	outer := byRange[0]
 	for _, c := range byRange[1:] {
-		if !outer.podCIDR.Contains(c.podCIDR.Addr()) {
+		if !outer.pods.V4.Contains(c.pods.V4.Addr()) {
 			outer = c
 			continue
 		}
-		detail := fmt.Sprintf("pod CIDRs %s and %s overlap", outer.podCIDR, c.podCIDR)
-		if held[rangeClaim(outer.podCIDR)] != outer.node.Name {
+		detail := fmt.Sprintf("pod CIDRs %s and %s overlap", outer.pods.V4, c.pods.V4)
+		if held[rangeClaim(outer.pods.V4)] != outer.node.Name {
 			outer.refuse(OverlappingCIDR, c, detail)
 		}
-		if held[rangeClaim(c.podCIDR)] != c.node.Name {
+		if held[rangeClaim(c.pods.V4)] != c.node.Name {
 			c.refuse(OverlappingCIDR, outer, detail)
 		}
 	}

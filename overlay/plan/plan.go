@@ -24,20 +24,26 @@ import (
 // Config is what holds for the whole cluster, and what this node remembers.
 type Config struct {
 	Cluster     overlay.ClusterID
-	ClusterCIDR netip.Prefix   // IPv4: every pod CIDR lies in it
-	ServiceCIDR netip.Prefix   // IPv4; invalid if unknown
+	ClusterCIDR overlay.Ranges // every pod CIDR lies in them; no V6: no IPv6 pods
+	ServiceCIDR overlay.Ranges // none if unknown
 	UnderlayMTU int            // bytes, of the device that owns the node address
 	Accepted    []overlay.Node // Result.Accepted of the plan before; nil after a start
 }
 
 // Result is a whole plan. Slices are sorted.
 type Result struct {
-	Prefix    netip.Prefix // this node's tunnel /64
-	Address   netip.Addr   // this node's IPv4 address: the host's source in the tunnel
+	Prefix netip.Prefix   // this node's tunnel /64
+	Pods   overlay.Ranges // this node's pod CIDRs
+	// Address and Address6 are this node's own: the host's source in the
+	// tunnel. A node that published none of a family uses the first of its pod
+	// CIDR, which no pod gets. Address6 is invalid where there is no IPv6, and
+	// where the MTU leaves no room for it.
+	Address, Address6 netip.Addr
+
 	MTU       overlay.MTU
 	Peers     []overlay.Peer     // by name
 	Locations []overlay.Location // by prefix
-	Routes    []overlay.Route    // by metric
+	Routes    []overlay.Route    // by family, then metric
 	Refused   []Refusal          // by name, then reason
 	Accepted  []overlay.Node     // by name: the nodes behind Peers
 }
@@ -47,8 +53,8 @@ const blockMetric = math.MaxUint32
 
 // Compute plans for self among nodes; an entry of nodes with self's name is
 // self's own publication and ignored. self needs a public key, one IPv4 pod
-// CIDR inside the cluster CIDR and an IPv4 address outside the pod and service
-// ranges. An error means that there is no plan at all: configuration or self
+// CIDR inside the cluster CIDR, at most one of IPv6, and an address outside the
+// pod and service ranges; see Trim. An error means that there is no plan at all: configuration or self
 // are wrong, or the underlay is too small.
 func Compute(self overlay.Node, nodes []overlay.Node, cfg Config) (Result, error) {
 	own, err := checkSelf(self, cfg)
@@ -60,16 +66,18 @@ func Compute(self overlay.Node, nodes []overlay.Node, cfg Config) (Result, error
 		return Result{}, err
 	}
 	good, refused := judge(own, nodes, cfg)
-	r := Result{
-		Prefix: own.prefix, Address: own.address(), MTU: mtu, Refused: refused,
-		Routes: routes(own.address(), cfg.ClusterCIDR, mtu),
+	r := Result{Prefix: own.prefix, Pods: own.pods, Address: own.hostAddress(), MTU: mtu, Refused: refused}
+	if mtu.Pods >= minPodMTU6 {
+		r.Address6 = own.hostAddress6()
 	}
+	r.Routes = append(routes(r.Address, cfg.ClusterCIDR.V4, 0, mtu), routes(r.Address6, cfg.ClusterCIDR.V6, metric6, mtu)...)
+	r.close(cfg)
 	r.locate(own, overlay.LocalPods, overlay.LocalHost)
 	for _, c := range good {
 		r.Accepted = append(r.Accepted, c.node)
 		r.Peers = append(r.Peers, overlay.Peer{
 			Name: c.node.Name, PublicKey: c.node.PublicKey, Endpoint: c.node.Endpoint,
-			AllowedIPs: []netip.Prefix{c.prefix}, Detour: c.node.Detour,
+			AllowedIPs: overlay.Ranges{V4: c.prefix, V6: c.pods.V6}.List(), Detour: c.node.Detour,
 		})
 		r.locate(c, overlay.RemotePods, overlay.RemoteNode)
 	}
@@ -77,24 +85,68 @@ func Compute(self overlay.Node, nodes []overlay.Node, cfg Config) (Result, error
 	return r, nil
 }
 
-// locate adds a node's pod CIDR and its IPv4 addresses.
-func (r *Result) locate(c candidate, pods, host overlay.Kind) {
-	base := c.prefix.Addr()
-	r.Locations = append(r.Locations, overlay.Location{Prefix: c.podCIDR, Kind: pods, TunnelPrefix: base})
-	for _, a := range c.addresses {
-		p := netip.PrefixFrom(a, a.BitLen())
-		r.Locations = append(r.Locations, overlay.Location{Prefix: p, Kind: host, TunnelPrefix: base})
+// close adds the ranges whose addresses go to a known node or nowhere.
+func (r *Result) close(cfg Config) {
+	for _, p := range append(cfg.ClusterCIDR.List(), cfg.Cluster.Range()) {
+		r.Locations = append(r.Locations, overlay.Location{Prefix: p, Kind: overlay.Closed})
 	}
 }
 
-// routes leads the whole cluster range into the tunnel. Behind that route
-// stands one that refuses: when the device goes down the kernel deletes the
-// first, and the default route would carry pod traffic in plaintext.
-func routes(source netip.Addr, cluster netip.Prefix, mtu overlay.MTU) []overlay.Route {
-	return []overlay.Route{
-		{Destination: cluster, Source: source, MTU: mtu.Pods},
-		{Destination: cluster, Unreachable: true, Metric: blockMetric},
+// locate adds a node's pod CIDRs and its own addresses.
+func (r *Result) locate(c candidate, pods, host overlay.Kind) {
+	add := func(p netip.Prefix, kind overlay.Kind, number uint32) {
+		l := overlay.Location{Prefix: p, Kind: kind, TunnelPrefix: c.prefix.Addr(), Host: number}
+		if p.Addr().Is6() {
+			l.PodPrefix6 = c.pods.V6
+		}
+		r.Locations = append(r.Locations, l)
 	}
+	for _, p := range c.pods.List() {
+		add(p, pods, 0)
+	}
+	for _, a := range ownOr(c.addresses, c.hostAddress()) {
+		add(only(a), host, 0)
+	}
+	if c.pods.V6.IsValid() {
+		for n, a := range ownOr(c.addresses6, c.hostAddress6()) {
+			add(only(a), host, uint32(n+1))
+		}
+		return
+	}
+	if host == overlay.LocalHost {
+		return // without IPv6 pods, nobody asks
+	}
+	for _, a := range c.addresses6 { // the tunnel has no way to say them
+		r.Locations = append(r.Locations, overlay.Location{Prefix: only(a), Kind: overlay.Closed})
+	}
+}
+
+// ownOr gives the addresses or, if there are none, the other one.
+func ownOr(addresses []netip.Addr, other netip.Addr) []netip.Addr {
+	if len(addresses) > 0 {
+		return addresses
+	}
+	return []netip.Addr{other}
+}
+
+func only(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// metric6 is what the kernel makes of 0 for an IPv6 route.
+const metric6 = 1024
+
+// routes leads the whole cluster range of a family into the tunnel. Behind that
+// route stands one that refuses: when the device goes down the kernel deletes
+// the first, and the default route would carry pod traffic in plaintext. Without
+// a source, which is without IPv6 pods, the second is all there is.
+func routes(source netip.Addr, cluster netip.Prefix, metric uint32, mtu overlay.MTU) []overlay.Route {
+	if !cluster.IsValid() {
+		return nil
+	}
+	block := overlay.Route{Destination: cluster, Unreachable: true, Metric: blockMetric}
+	if !source.IsValid() {
+		return []overlay.Route{block}
+	}
+	return []overlay.Route{{Destination: cluster, Source: source, Metric: metric, MTU: mtu.Pods}, block}
 }
 
 func comparePrefix(a, b netip.Prefix) int {
@@ -106,8 +158,9 @@ const (
 	wireGuardOverhead = 80 // IPv6 40, UDP 8, WireGuard header 16 and tag 16
 	translateOverhead = 20 // an IPv6 header is 40 bytes, an IPv4 header 20
 
-	minPodMTU = 576   // what every IPv4 host must be able to receive (RFC 791)
-	maxMTU    = 65535 // an IP packet's largest size
+	minPodMTU  = 576   // what every IPv4 host must be able to receive (RFC 791)
+	minPodMTU6 = 1280  // what every IPv6 link must carry (RFC 8200 section 5)
+	maxMTU     = 65535 // an IP packet's largest size
 )
 
 // SizesFor derives the MTUs from that of the underlay, in bytes: the device's

@@ -15,9 +15,17 @@ import (
 
 var config = Config{
 	Cluster:     overlay.ClusterID{0x51, 0xa2, 0xb3},
-	ClusterCIDR: netip.MustParsePrefix("10.244.0.0/16"),
-	ServiceCIDR: netip.MustParsePrefix("10.96.0.0/12"),
+	ClusterCIDR: ranges("10.244.0.0/16"),
+	ServiceCIDR: ranges("10.96.0.0/12"),
 	UnderlayMTU: 1500,
+}
+
+func ranges(list ...string) overlay.Ranges {
+	r, err := overlay.RangesOf(prefixes(list...))
+	if err != nil {
+		panic(err)
+	}
+	return r
 }
 
 // number makes node i with pod CIDR 10.244.i.0/24 and address 192.0.2.i.
@@ -59,10 +67,12 @@ func TestCompute(t *testing.T) {
 	}
 	want := Result{
 		Prefix:  netip.PrefixFrom(base(0), 64),
+		Pods:    ranges("10.244.0.0/24"),
 		Address: netip.MustParseAddr("192.0.2.0"),
 		MTU:     overlay.MTU{Device: 1420, Pods: 1400},
 		Peers:   []overlay.Peer{peer(number(1), 1), peer(two, 2)},
 		Locations: []overlay.Location{
+			{Prefix: config.ClusterCIDR.V4, Kind: overlay.Closed},
 			at("10.244.0.0/24", overlay.LocalPods, 0),
 			at("10.244.1.0/24", overlay.RemotePods, 1),
 			at("10.244.2.0/24", overlay.RemotePods, 2),
@@ -70,10 +80,12 @@ func TestCompute(t *testing.T) {
 			at("192.0.2.1/32", overlay.RemoteNode, 1),
 			at("192.0.2.2/32", overlay.RemoteNode, 2),
 			at("198.51.100.2/32", overlay.RemoteNode, 2),
+			{Prefix: netip.MustParsePrefix("2001:db8::2/128"), Kind: overlay.Closed},
+			{Prefix: netip.MustParsePrefix("fd51:a2b3::/32"), Kind: overlay.Closed},
 		},
 		Routes: []overlay.Route{
-			{Destination: config.ClusterCIDR, Source: netip.MustParseAddr("192.0.2.0"), MTU: 1400},
-			{Destination: config.ClusterCIDR, Unreachable: true, Metric: 0xffffffff},
+			{Destination: config.ClusterCIDR.V4, Source: netip.MustParseAddr("192.0.2.0"), MTU: 1400},
+			{Destination: config.ClusterCIDR.V4, Unreachable: true, Metric: 0xffffffff},
 		},
 		Accepted: []overlay.Node{number(1), two},
 	}
@@ -90,13 +102,14 @@ func TestComputeFails(t *testing.T) {
 		"pod CIDR elsewhere":      func(n *overlay.Node, _ *Config) { n.PodCIDRs = prefixes("10.99.0.0/24") },
 		"pod CIDR around":         func(n *overlay.Node, _ *Config) { n.PodCIDRs = prefixes("10.0.0.0/8") },
 		"no address":              func(n *overlay.Node, _ *Config) { n.Addresses = nil },
-		"IPv6 address only":       func(n *overlay.Node, _ *Config) { n.Addresses = addrs("2001:db8::1") },
 		"address in the pod CIDR": func(n *overlay.Node, _ *Config) { n.Addresses = addrs("10.244.3.1") },
-		"no cluster CIDR":         func(_ *overlay.Node, c *Config) { c.ClusterCIDR = netip.Prefix{} },
-		"IPv6 cluster CIDR":       func(_ *overlay.Node, c *Config) { c.ClusterCIDR = netip.MustParsePrefix("fd00::/48") },
-		"services among pods":     func(_ *overlay.Node, c *Config) { c.ServiceCIDR = netip.MustParsePrefix("10.244.9.0/24") },
-		"malformed service CIDR":  func(_ *overlay.Node, c *Config) { c.ServiceCIDR = netip.MustParsePrefix("10.96.0.1/12") },
-		"tiny underlay":           func(_ *overlay.Node, c *Config) { c.UnderlayMTU = 675 },
+		"no cluster CIDR":         func(_ *overlay.Node, c *Config) { c.ClusterCIDR = overlay.Ranges{} },
+		"IPv6 cluster CIDR": func(_ *overlay.Node, c *Config) {
+			c.ClusterCIDR = overlay.Ranges{V6: netip.MustParsePrefix("fd00::/48")}
+		},
+		"services among pods":    func(_ *overlay.Node, c *Config) { c.ServiceCIDR = ranges("10.244.9.0/24") },
+		"malformed service CIDR": func(_ *overlay.Node, c *Config) { c.ServiceCIDR.V4 = netip.MustParsePrefix("10.96.0.1/12") },
+		"tiny underlay":          func(_ *overlay.Node, c *Config) { c.UnderlayMTU = 675 },
 	} {
 		self, cfg := number(0), config
 		change(&self, &cfg)
@@ -105,7 +118,7 @@ func TestComputeFails(t *testing.T) {
 		}
 	}
 	unknown := config
-	unknown.ServiceCIDR = netip.Prefix{}
+	unknown.ServiceCIDR = overlay.Ranges{}
 	compute(t, unknown)
 }
 
@@ -183,7 +196,7 @@ func TestRefusals(t *testing.T) {
 				got.Refused[0].Other != c.other || got.Refused[0].Detail == "" {
 				t.Errorf("got %+v", got.Refused)
 			}
-			if !reflect.DeepEqual(names(got), []string{"node-c"}) || len(got.Locations) != 4 {
+			if !reflect.DeepEqual(names(got), []string{"node-c"}) || len(got.Locations) != 6 {
 				t.Errorf("peers %v, locations %v", names(got), got.Locations)
 			}
 		})
@@ -292,12 +305,12 @@ func TestNewKey(t *testing.T) {
 func TestNoTwoPeersShare(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 300 {
-		cfg := config
+		cfg := dual
 		for range 4 { // each plan remembers the one before
 			nodes := randomNodes(r)
-			got := compute(t, cfg, nodes...)
+			got := compute6(t, number6(0), cfg, nodes...)
 			r.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
-			if again := compute(t, cfg, nodes...); !reflect.DeepEqual(got, again) {
+			if again := compute6(t, number6(0), cfg, nodes...); !reflect.DeepEqual(got, again) {
 				t.Fatalf("order matters:\n%+v\n%+v", got, again)
 			}
 			checkDisjoint(t, got)
@@ -309,10 +322,16 @@ func TestNoTwoPeersShare(t *testing.T) {
 func randomNodes(r *rand.Rand) []overlay.Node {
 	var nodes []overlay.Node
 	for i := range byte(8) {
-		n := number(i + 1)
+		n := number6(i + 1)
 		if r.UintN(3) == 0 {
 			bits := 20 + r.IntN(8)
-			n.PodCIDRs = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(r.UintN(12)), 0}), bits).Masked()}
+			n.PodCIDRs[0] = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(r.UintN(12)), 0}), bits).Masked()
+		}
+		if r.UintN(6) == 0 {
+			n.PodCIDRs[1] = pods6(byte(r.UintN(10)))
+		}
+		if r.UintN(6) == 0 {
+			n.Addresses[1] = number6(byte(r.UintN(10))).Addresses[1]
 		}
 		if r.UintN(6) == 0 {
 			n.PublicKey = wgtypes.Key{byte(r.UintN(10)), 1}
@@ -328,15 +347,22 @@ func randomNodes(r *rand.Rand) []overlay.Node {
 func checkDisjoint(t *testing.T, r Result) {
 	t.Helper()
 	keys := map[wgtypes.Key]bool{number(0).PublicKey: true}
+	allowed := map[netip.Prefix]bool{r.Prefix: true, r.Pods.V6: true}
 	for _, p := range r.Peers {
-		if keys[p.PublicKey] || len(p.AllowedIPs) != 1 || p.AllowedIPs[0].Bits() != 64 || p.AllowedIPs[0] == r.Prefix {
+		if keys[p.PublicKey] || len(p.AllowedIPs) != 2 {
 			t.Fatalf("peer %+v", p)
 		}
 		keys[p.PublicKey] = true
+		for _, a := range p.AllowedIPs {
+			if allowed[a] || a.Bits() != 64 {
+				t.Fatalf("peer %+v", p)
+			}
+			allowed[a] = true
+		}
 	}
 	for i, a := range r.Locations {
 		for _, b := range r.Locations[i+1:] {
-			if a.Prefix.Overlaps(b.Prefix) {
+			if a.Kind != overlay.Closed && b.Kind != overlay.Closed && a.Prefix.Overlaps(b.Prefix) {
 				t.Fatalf("%+v overlaps %+v", a, b)
 			}
 		}

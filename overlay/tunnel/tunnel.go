@@ -28,10 +28,11 @@ type Config struct {
 
 // Wanted is what a plan asks of the tunnel.
 type Wanted struct {
-	MTU     int        // bytes, of the devices
-	Address netip.Addr // the node's IPv4 address
-	Peers   []overlay.Peer
-	Routes  []overlay.Route
+	MTU      int        // bytes, of the devices
+	Address  netip.Addr // the node's IPv4 address
+	Address6 netip.Addr // and its IPv6 address; invalid without IPv6 pods
+	Peers    []overlay.Peer
+	Routes   []overlay.Route
 }
 
 // Tunnel is a node's two devices. It is safe for concurrent use.
@@ -118,13 +119,13 @@ func (t *Tunnel) configure() (device.Changes, error) {
 	firstKey, secondKey := t.keys.private()
 	first, err := t.first.configure(device.Desired{
 		PrivateKey: firstKey, ListenPort: t.port, MTU: t.want.MTU,
-		Address: t.want.Address, Peers: t.peers, Routes: t.want.Routes,
+		Address: t.want.Address, Address6: t.want.Address6, Peers: t.peers, Routes: t.want.Routes,
 	}, t.now)
 	if err != nil {
 		return first, err
 	}
 	second, err := t.second.configure(device.Desired{
-		PrivateKey: secondKey, ListenPort: t.port + 1, MTU: t.want.MTU, Peers: t.secondPeers(), Bare: true,
+		PrivateKey: secondKey, ListenPort: t.port + 1, MTU: t.want.MTU, Address6: t.want.Address6, Peers: t.secondPeers(), Bare: true,
 	}, t.now)
 	return first.And(second), err
 }

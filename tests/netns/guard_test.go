@@ -22,28 +22,37 @@ func TestGuard(t *testing.T) {
 	harness.Require(t)
 	c := harness.NewCluster(t, 2, harness.Options{})
 	n1, n2 := c.Nodes[0], c.Nodes[1]
-	a, b := c.AddPod(n1, harness.Role("a")), c.AddPod(n2, harness.Role("b"))
-	b.EchoUDP(7)
-	c.World.EchoUDP(7)
-	toPod, toWorld := netip.AddrPortFrom(b.Addr, 7), netip.AddrPortFrom(c.World.Addr, 7)
+	pod, b := c.AddPod(n1, harness.Role("a")), c.AddPod(n2, harness.Role("b"))
+	t.Run("IPv4", func(t *testing.T) { guards(t, c, pod, n2.PodCIDR, &pod.Host, &n1.Host, &b.Host, c.World) })
+	t.Run("IPv6", func(t *testing.T) {
+		guards(t, c, pod, n2.PodCIDR6, pod.IPv6(), n1.IPv6(), b.IPv6(), c.World.IPv6())
+	})
+}
+
+// guards is about one family.
+func guards(t *testing.T, c *harness.Cluster, pod *harness.Pod, far netip.Prefix, a, node, b, world *harness.Host) {
+	n1 := pod.Node
+	defer b.EchoUDP(7)()
+	defer world.EchoUDP(7)()
+	toPod, toWorld := netip.AddrPortFrom(b.Addr, 7), netip.AddrPortFrom(world.Addr, 7)
 	capture := c.Capture()
 
-	restore := n1.LeadOutside(n2.PodCIDR)
+	restore := n1.LeadOutside(far)
 	n1.WantDrops("none", func() { must(t, a.EchoOnce(toPod, []byte("by the hooks"), soon)) })
 	hostIsRefused := func() {
 		n1.WantDrops(outside, func() {
-			if err := n1.EchoOnce(toPod, []byte("x"), never); !errors.Is(err, syscall.EPERM) {
+			if err := node.EchoOnce(toPod, []byte("x"), never); !errors.Is(err, syscall.EPERM) {
 				t.Errorf("a process of the node gets %v, want EPERM", err)
 			}
 		})
 	}
 	hostIsRefused()
-	n1.DetachPod(a)
+	n1.DetachPod(pod)
 	n1.WantDrops(outside, func() { silent(t, a, toPod) })
 	n1.CloseDatapath()
 	n1.OpenDatapath() // the hooks come back with the agent
 	restore()
-	n1.WantDrops("none", func() { must(t, n1.EchoOnce(toPod, []byte("by the tunnel"), soon)) })
+	n1.WantDrops("none", func() { must(t, node.EchoOnce(toPod, []byte("by the tunnel"), soon)) })
 
 	n1.WantDrops("none", func() { must(t, a.EchoOnce(toWorld, []byte("translated"), soon)) })
 	n1.Unmasquerade()
@@ -51,25 +60,26 @@ func TestGuard(t *testing.T) {
 	n1.SetTables()
 	n1.WantDrops("none", func() { must(t, a.EchoOnce(toWorld, []byte("translated"), soon)) })
 	capture.Stop(2)
-
-	t.Run("IPv6", func(t *testing.T) { guardsIPv6(t, n1, a) })
 }
 
-func silent(t *testing.T, from *harness.Pod, to netip.AddrPort) {
+func silent(t *testing.T, from *harness.Host, to netip.AddrPort) {
 	t.Helper()
 	if from.EchoOnce(to, []byte("x"), never) == nil {
 		t.Errorf("a pod's datagram to %s arrives", to)
 	}
 }
 
-// guardsIPv6 forwards IPv6 of a pod, which the hooks would drop, on a node that
-// has been made to.
-func guardsIPv6(t *testing.T, n *harness.Node, pod *harness.Pod) {
+// TestGuardWithoutIPv6 forwards IPv6 of a pod, which the hooks would drop, on a
+// node that has been made to although its cluster has no IPv6 pods.
+func TestGuardWithoutIPv6(t *testing.T) {
+	harness.Require(t)
+	c := harness.NewCluster(t, 1, harness.Options{IPv4Pods: true})
+	n, pod := c.Nodes[0], c.AddPod(c.Nodes[0], harness.Role("a"))
 	to := netip.MustParseAddr("2001:db8::7")
 	n.ForwardIPv6(pod, to)
 	out := pod.Frames("eth0")
 	frame := pod.FrameOf(unix.ETH_P_IPV6, harness.IPv6Packet(netip.MustParseAddr("2001:db8:1::1"), to, unix.IPPROTO_UDP, []byte{0, 7, 0, 7, 0, 8, 0, 0}))
-	n.WantDrops("unsupported-protocol", func() { must(t, out.Send(frame, 0)) })
+	n.WantDrops("spoofed-address", func() { must(t, out.Send(frame, 0)) })
 	n.DetachPod(pod)
 	n.WantDrops(outside, func() { must(t, out.Send(frame, 0)) })
 }
@@ -113,6 +123,6 @@ func TestTunnelAddress(t *testing.T) {
 	for _, ends := range [][2]netip.Addr{{inside, n1.Prefix().Addr().Next()}, {inside, outside}, {outside, inside}} {
 		packet := harness.IPv6Packet(ends[0], ends[1], unix.IPPROTO_UDP, []byte{0, 7, 0, 7, 0, 8, 0, 0})
 		n1.WantDrops("tunnel-address", func() { must(t, wire.Send(n1.UnderlayFrameOf(unix.ETH_P_IPV6, packet), 0)) })
-		n1.WantDrops("unsupported-protocol", func() { must(t, out.Send(pod.FrameOf(unix.ETH_P_IPV6, packet), 0)) })
+		n1.WantDrops("spoofed-address", func() { must(t, out.Send(pod.FrameOf(unix.ETH_P_IPV6, packet), 0)) })
 	}
 }

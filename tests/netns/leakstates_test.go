@@ -133,7 +133,7 @@ func reusedRange(t *testing.T, f *leakField) {
 	must(t, f.heir.SyncWith(f.n1))
 	must(t, f.a.EchoOnce(netip.AddrPortFrom(pod.Addr, 7), harness.Filler(3000), soon))
 	must(t, pod.EchoOnce(netip.AddrPortFrom(f.a.Addr, 7), harness.Filler(3000), soon))
-	silent(t, f.b, netip.AddrPortFrom(f.a.Addr, 7))
+	silent(t, &f.b.Host, netip.AddrPortFrom(f.a.Addr, 7))
 	sendJunk(t, f)
 	must(t, f.n1.SyncWith(f.n2))
 }

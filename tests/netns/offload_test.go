@@ -16,13 +16,13 @@ import (
 func testSegments(t *testing.T, c field) {
 	a, local, b := c.a, c.local, c.b
 	for name, p := range map[string]path{
-		"remote pod": {client: &a.Host, server: &b.Host},
-		"local pod":  {client: &a.Host, server: &local.Host},
-		"node":       {client: &c.Nodes[0].Host, server: &b.Host},
-		"world":      {client: &a.Host, server: c.World},
+		"remote pod": {client: a, server: b},
+		"local pod":  {client: a, server: local},
+		"node":       {client: c.here, server: b},
+		"world":      {client: a, server: c.world},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, size := range []int{100, 1000, maxPayload} {
+			for _, size := range []int{100, 1000, podMTU - c.headers} {
 				segmentsArrive(t, p, size)
 			}
 		})
@@ -54,7 +54,7 @@ func segmentsArrive(t *testing.T, p path, size int) {
 // testHeaderFields: traffic class, DF and, but for the hop, TTL survive the
 // tunnel in both directions of translation.
 func testHeaderFields(t *testing.T, c field) {
-	a, b := c.a, c.b
+	a, b := c.podA, c.podB
 	defer b.UDP(9).Close()
 	out, in := a.Frames("eth0"), b.Packets("eth0")
 	for _, want := range []harness.Packet{
@@ -84,13 +84,13 @@ func testHeaderFields(t *testing.T, c field) {
 // testWorldLearnsMTU: what is larger than the pods' MTU and must not be
 // fragmented is refused on its way in with ICMP, by the node's address.
 func testWorldLearnsMTU(t *testing.T, c field) {
-	a := c.a
-	defer a.EchoUDP(7)()
-	c.Nodes[0].SetForwards(harness.Forward{Port: 30007, To: netip.AddrPortFrom(a.Addr, 7)})
-	conn := c.World.UDP(0)
+	b := c.b
+	defer b.EchoUDP(7)()
+	c.Nodes[1].SetForwards(harness.Forward{Port: 30007, To: netip.AddrPortFrom(b.Addr, 7)})
+	conn := c.world.UDP(0)
 	must(t, harness.Discover(conn, unix.IP_PMTUDISC_WANT))
 	for try := 1; ; try++ {
-		err := harness.Echo(conn, netip.AddrPortFrom(c.Nodes[0].Addr, 30007), harness.Filler(1472), 300*time.Millisecond)
+		err := harness.Echo(conn, netip.AddrPortFrom(c.there.Addr, 30007), harness.Filler(1500-c.headers), 300*time.Millisecond)
 		if err == nil && try > 1 {
 			return
 		}

@@ -62,6 +62,9 @@ func (p probe) check(t *testing.T) {
 			t.Errorf("%s: TCP: %v", p.name, err)
 		}
 		defer p.server.EchoUDP(p.port)()
+		if to.Addr().Is6() { // the world learns the pods' MTU by what does not reach them
+			_ = p.client.EchoOnce(to, harness.Filler(3000), never)
+		}
 		if err := p.client.EchoOnce(to, harness.Filler(3000), soon); err != nil {
 			t.Errorf("%s: UDP: %v", p.name, err)
 		}
@@ -106,7 +109,10 @@ func TestPolicy(t *testing.T) {
 		ingress("vip", policy.Rule{Peers: peers("security"), Ports: ports(80)}),
 		egress("vip", policy.Rule{Peers: peers("backend"), Ports: ports(8080)}),
 	)
-	n1.SetForwards(harness.Forward{Port: 30080, To: netip.AddrPortFrom(vip.Addr, 80)})
+	n1.SetForwards(
+		harness.Forward{Port: 30080, To: netip.AddrPortFrom(vip.Addr, 80)},
+		harness.Forward{Port: 30080, To: netip.AddrPortFrom(vip.Addr6, 80)},
+	)
 	for _, p := range []probe{
 		{"security to vip", &security.Host, &vip.Host, 80, "", nil},
 		{"security to vip, other port", &security.Host, &vip.Host, 81, "policy-ingress", n1},
@@ -126,25 +132,32 @@ func TestPolicy(t *testing.T) {
 		{"stranger to world", &stranger.Host, c.World, 80, "", nil},
 	} {
 		p.check(t)
+		p.name += " over IPv6"
+		p.client, p.server = p.client.IPv6(), p.server.IPv6()
+		p.check(t)
 	}
-	refusedForward(t, c, vip)
-	refusedPing(t, stranger, vip)
-	if err := stranger.Ping(backend.Addr, 56, soon); err != nil {
-		t.Errorf("echo to a pod without a policy: %v", err)
+	for _, of := range []func(*harness.Host) *harness.Host{
+		func(h *harness.Host) *harness.Host { return h }, (*harness.Host).IPv6,
+	} {
+		refusedForward(t, n1, of(c.World), of(&n1.Host), of(&vip.Host))
+		refusedPing(t, n1, of(&stranger.Host), of(&vip.Host))
+		if err := of(&stranger.Host).Ping(of(&backend.Host).Addr, 56, soon); err != nil {
+			t.Errorf("echo to a pod without a policy: %v", err)
+		}
 	}
 }
 
-func refusedForward(t *testing.T, c *harness.Cluster, vip *harness.Pod) {
+func refusedForward(t *testing.T, by *harness.Node, world, node, vip *harness.Host) {
 	vip.Listen(80)
-	vip.Node.WantDrops("policy-ingress", func() {
-		if _, err := c.World.Dial(netip.AddrPortFrom(vip.Node.Addr, 30080), never); err == nil {
+	by.WantDrops("policy-ingress", func() {
+		if _, err := world.Dial(netip.AddrPortFrom(node.Addr, 30080), never); err == nil {
 			t.Error("the world is admitted")
 		}
 	})
 }
 
-func refusedPing(t *testing.T, stranger, vip *harness.Pod) {
-	vip.Node.WantDrops("policy-ingress", func() {
+func refusedPing(t *testing.T, by *harness.Node, stranger, vip *harness.Host) {
+	by.WantDrops("policy-ingress", func() {
 		if stranger.Ping(vip.Addr, 56, never) == nil {
 			t.Error("an echo of a stranger is admitted")
 		}
@@ -220,13 +233,13 @@ func TestReplyDirection(t *testing.T) {
 func testRelatedErrors(t *testing.T, c field) {
 	a, local, b := c.a, c.local, c.b
 	for name, p := range map[string]path{
-		"remote pod":         {client: &a.Host, server: &b.Host},
-		"local pod":          {client: &a.Host, server: &local.Host},
-		"its node":           {client: &a.Host, server: &c.Nodes[0].Host},
-		"remote node":        {client: &a.Host, server: &c.Nodes[1].Host},
-		"world":              {client: &a.Host, server: c.World},
-		"node to remote pod": {client: &c.Nodes[0].Host, server: &b.Host},
-		"node to its pod":    {client: &c.Nodes[0].Host, server: &a.Host},
+		"remote pod":         {client: a, server: b},
+		"local pod":          {client: a, server: local},
+		"its node":           {client: a, server: c.here},
+		"remote node":        {client: a, server: c.there},
+		"world":              {client: a, server: c.world},
+		"node to remote pod": {client: c.here, server: b},
+		"node to its pod":    {client: c.here, server: a},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := refusal(p.client, netip.AddrPortFrom(p.server.Addr, 4999), soon); !errors.Is(err, syscall.ECONNREFUSED) {

@@ -1,6 +1,7 @@
 package netns_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -18,20 +19,47 @@ type path struct {
 }
 
 // field is a cluster without a policy: pods a and local on its first node, b on
-// its second.
+// its second. Traffic is of one family.
 type field struct {
 	*harness.Cluster
-	a, local, b *harness.Pod
+	podA, podLocal, podB *harness.Pod
+	a, local, b          *harness.Host
+	here, there, world   *harness.Host // the nodes, and the world
+	services             string        // address of a Service, with a number for %d
+	headers              int           // bytes of IP and UDP
 }
+
+func fieldOf(c *harness.Cluster, a, local, b *harness.Pod, ipv6 bool) field {
+	f := field{
+		Cluster: c, podA: a, podLocal: local, podB: b, a: &a.Host, local: &local.Host, b: &b.Host,
+		here: &c.Nodes[0].Host, there: &c.Nodes[1].Host, world: c.World, services: "10.96.0.%d", headers: 28,
+	}
+	if ipv6 {
+		for _, h := range []**harness.Host{&f.a, &f.local, &f.b, &f.here, &f.there, &f.world} {
+			*h = (*h).IPv6()
+		}
+		f.services, f.headers = "fd10:96::%d", 48
+	}
+	return f
+}
+
+// service is the address of the Service with this number.
+func (f field) service(number int) string { return fmt.Sprintf(f.services, number) }
 
 // TestTraffic is about what passes when nothing is forbidden.
 func TestTraffic(t *testing.T) {
 	harness.Require(t)
 	c := harness.NewCluster(t, 2, harness.Options{})
-	f := field{
-		c, c.AddPod(c.Nodes[0], harness.Role("a")), c.AddPod(c.Nodes[0], harness.Role("local")),
-		c.AddPod(c.Nodes[1], harness.Role("b")),
+	a, local := c.AddPod(c.Nodes[0], harness.Role("a")), c.AddPod(c.Nodes[0], harness.Role("local"))
+	b := c.AddPod(c.Nodes[1], harness.Role("b"))
+	t.Run("header fields", func(t *testing.T) { testHeaderFields(t, fieldOf(c, a, local, b, false)) })
+	for name, ipv6 := range map[string]bool{"IPv4": false, "IPv6": true} {
+		t.Run(name, func(t *testing.T) { traffic(t, fieldOf(c, a, local, b, ipv6)) })
 	}
+}
+
+// traffic is what both families have to carry.
+func traffic(t *testing.T, f field) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, field)
@@ -39,7 +67,6 @@ func TestTraffic(t *testing.T) {
 		{"reach", testReach},
 		{"sizes", testSizes},
 		{"segments", testSegments},
-		{"header fields", testHeaderFields},
 		{"related errors", testRelatedErrors},
 		{"ClusterIP", testClusterIP},
 		{"ClusterIP moves", testClusterIPMoves},
@@ -49,7 +76,7 @@ func TestTraffic(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			test.run(t, f)
 			if t.Failed() {
-				t.Log(c.Drops())
+				t.Log(f.Drops())
 			}
 		})
 	}
@@ -57,19 +84,18 @@ func TestTraffic(t *testing.T) {
 
 // testReach moves TCP in bulk, UDP and ICMP between every kind of ends.
 func testReach(t *testing.T, c field) {
-	a, local, b := c.a, c.local, c.b
-	here, there := &c.Nodes[0].Host, &c.Nodes[1].Host
+	a, local, b, here, there := c.a, c.local, c.b, c.here, c.there
 	capture := c.Capture()
 	for _, p := range []path{
-		{"pod to remote pod", &a.Host, &b.Host},
-		{"remote pod back", &b.Host, &a.Host},
-		{"pod to local pod", &a.Host, &local.Host},
-		{"pod to remote node", &a.Host, there},
-		{"remote node to pod", there, &a.Host},
-		{"pod to its node", &a.Host, here},
-		{"node to its pod", here, &a.Host},
-		{"pod to world", &a.Host, c.World},
-		{"other pod to world", &b.Host, c.World},
+		{"pod to remote pod", a, b},
+		{"remote pod back", b, a},
+		{"pod to local pod", a, local},
+		{"pod to remote node", a, there},
+		{"remote node to pod", there, a},
+		{"pod to its node", a, here},
+		{"node to its pod", here, a},
+		{"pod to world", a, c.world},
+		{"other pod to world", b, c.world},
 	} {
 		t.Run(p.name, p.check)
 	}

@@ -1,7 +1,6 @@
 package netns_test
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -30,11 +29,11 @@ func clusterIP(addr string, port uint16, backends ...netip.AddrPort) service.Ser
 func testClusterIP(t *testing.T, c field) {
 	a, local, b := c.a, c.local, c.b
 	capture := c.Capture()
-	for i, backend := range []*harness.Host{&b.Host, &local.Host, &c.Nodes[0].Host, &c.Nodes[1].Host, c.World} {
-		addr := fmt.Sprintf("10.96.0.%d", i+1)
+	for i, backend := range []*harness.Host{b, local, c.here, c.there, c.world} {
+		addr := c.service(i + 1)
 		c.SetServices(clusterIP(addr, 80, netip.AddrPortFrom(backend.Addr, 8080)))
 		via := netip.AddrPortFrom(netip.MustParseAddr(addr), 80)
-		if err := harness.Transfer(&a.Host, backend, via, 8080, 1<<20); err != nil {
+		if err := harness.Transfer(a, backend, via, 8080, 1<<20); err != nil {
 			t.Errorf("TCP to backend %s: %v; %s", backend.Addr, err, c.Drops())
 		}
 		stop := backend.EchoUDP(8080)
@@ -51,14 +50,16 @@ func testClusterIP(t *testing.T, c field) {
 // testClusterIPMoves: a connection stays with its backend when the service
 // moves on, and a new one goes to the new backend.
 func testClusterIPMoves(t *testing.T, c field) {
-	a, b := c.a, c.b
-	d := c.AddPod(c.Nodes[1], harness.Role("d"))
-	via := netip.MustParseAddrPort("10.96.0.1:80")
-	c.SetServices(clusterIP("10.96.0.1", 80, netip.AddrPortFrom(b.Addr, 8080)))
-	first := harness.Converse(t, &a.Host, &b.Host, via, 8080)
-	c.SetServices(clusterIP("10.96.0.1", 80, netip.AddrPortFrom(d.Addr, 8080)))
+	a, b, d := c.a, c.b, &c.AddPod(c.Nodes[1], harness.Role("d")).Host
+	if b.Addr.Is6() {
+		d = d.IPv6()
+	}
+	via := netip.AddrPortFrom(netip.MustParseAddr(c.service(1)), 80)
+	c.SetServices(clusterIP(c.service(1), 80, netip.AddrPortFrom(b.Addr, 8080)))
+	first := harness.Converse(t, a, b, via, 8080)
+	c.SetServices(clusterIP(c.service(1), 80, netip.AddrPortFrom(d.Addr, 8080)))
 	must(t, first.Say(soon))
-	second := harness.Converse(t, &a.Host, &d.Host, via, 8080)
+	second := harness.Converse(t, a, d, via, 8080)
 	must(t, second.Say(soon))
 	must(t, first.Say(soon))
 }
@@ -76,27 +77,26 @@ func TestHairpin(t *testing.T) {
 // testForwards: ports of a node that stand for a pod of this or of another
 // node, with and without masquerade.
 func testForwards(t *testing.T, c field) {
-	here, there := c.Nodes[0], c.Nodes[1]
-	local, remote := c.local, c.b
+	here, there, local, remote := c.here, c.there, c.local, c.b
 	const port = 8080
-	here.SetForwards(
+	c.Nodes[0].SetForwards(
 		harness.Forward{Port: 30001, To: netip.AddrPortFrom(local.Addr, port)},
 		harness.Forward{Port: 30002, To: netip.AddrPortFrom(local.Addr, port), Masquerade: true},
 		harness.Forward{Port: 30003, To: netip.AddrPortFrom(remote.Addr, port), Masquerade: true},
 		harness.Forward{Port: 30004, To: netip.AddrPortFrom(remote.Addr, port)},
 	)
 	capture := c.Capture()
-	for _, client := range []*harness.Host{c.World, &there.Host} {
-		for nodePort, server := range map[uint16]*harness.Host{30001: &local.Host, 30002: &local.Host, 30003: &remote.Host} {
+	for _, client := range []*harness.Host{c.world, there} {
+		for nodePort, server := range map[uint16]*harness.Host{30001: local, 30002: local, 30003: remote} {
 			forwarded(t, c.Cluster, client, netip.AddrPortFrom(here.Addr, nodePort), server, port)
 		}
 	}
-	for nodePort, server := range map[uint16]*harness.Host{30002: &local.Host, 30003: &remote.Host} {
-		forwarded(t, c.Cluster, &here.Host, netip.AddrPortFrom(here.Addr, nodePort), server, port)
+	for nodePort, server := range map[uint16]*harness.Host{30002: local, 30003: remote} {
+		forwarded(t, c.Cluster, here, netip.AddrPortFrom(here.Addr, nodePort), server, port)
 	}
 	defer remote.EchoUDP(port)()
-	here.WantDrops("spoofed-address", func() {
-		if err := c.World.EchoOnce(netip.AddrPortFrom(here.Addr, 30004), []byte("x"), never); err == nil {
+	c.Nodes[0].WantDrops("spoofed-address", func() {
+		if err := c.world.EchoOnce(netip.AddrPortFrom(here.Addr, 30004), []byte("x"), never); err == nil {
 			t.Error("the world's address crosses the tunnel")
 		}
 	})

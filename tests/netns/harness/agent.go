@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signet-cni/signet/enforce/datapath"
+	"github.com/signet-cni/signet/internal/locations"
 )
 
 // OpenDatapath loads the programs over what is pinned, and attaches them to
@@ -29,7 +30,7 @@ func (n *Node) OpenDatapath() {
 
 func (n *Node) datapathConfig() datapath.Config {
 	return datapath.Config{
-		PinPath: n.pinPath(), Prefix: n.Plan.Prefix,
+		PinPath: n.pinPath(), Prefix: n.Plan.Prefix, Prefix6: n.Plan.Pods.V6,
 		OverlayIfIndex: n.wg.first.Index(), DetourIfIndex: n.wg.second.Index(),
 		ForceClsact: n.cluster.options.ForceClsact,
 	}
@@ -109,7 +110,7 @@ func (n *Node) UpgradeDatapath() error {
 	})
 	dp := n.Datapath
 	n.t.Cleanup(func() { _ = dp.Close() })
-	_, err = dp.SetLocations(n.locations())
+	_, err = dp.SetLocations(locations.Of(n.Plan))
 	c.must(err)
 	_, err = dp.SetServices(c.services)
 	c.must(err)

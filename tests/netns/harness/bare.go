@@ -21,7 +21,7 @@ func (c *Cluster) BarePair() (a, b *Host) {
 	var keys [2]wgtypes.Key
 	for i := range ends {
 		n := newNamespace(c.t, fmt.Sprintf("bare%d", i))
-		c.must(n.plug(n.name, bareUnderlay(i), c.options.UnderlayMTU))
+		c.must(n.plug(n.name, c.options.UnderlayMTU, bareUnderlay(i)))
 		w, err := newWireGuard(n)
 		c.must(err)
 		ends[i] = w
@@ -101,7 +101,7 @@ func (c *Cluster) RoutedPair() (a, b *Host) {
 	for i := range ends {
 		n := newNamespace(c.t, fmt.Sprintf("routed%d", i))
 		addr := netip.AddrFrom4([4]byte{10, 97, 0, byte(2 + i)})
-		c.must(router.Try(func() error { return n.plug(n.name, addr, c.Nodes[0].Plan.MTU.Pods) }))
+		c.must(router.Try(func() error { return n.plug(n.name, c.Nodes[0].Plan.MTU.Pods, addr) }))
 		ends[i] = &Host{Namespace: n, Addr: addr}
 	}
 	return ends[0], ends[1]

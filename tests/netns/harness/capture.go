@@ -11,6 +11,9 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/signet-cni/signet/internal/guard"
+	"github.com/signet-cni/signet/overlay"
 )
 
 // captureBuffer holds what arrives while the reader sleeps, in bytes.
@@ -97,43 +100,70 @@ func (p *Capture) running() bool {
 	return p.fds != nil
 }
 
-// sort counts a packet. Anything that is not IPv4 counts as a leak, too.
+// sort counts a packet. Anything that is not IP counts as a leak, too.
 func (p *Capture) sort(name string, packet []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(packet) < 20 || packet[0]>>4 != 4 {
-		p.leaks = append(p.leaks, fmt.Sprintf("%s: not IPv4: %x", name, packet[:min(len(packet), 40)]))
+	o, ok := readOuter(packet)
+	if !ok {
+		p.leaks = append(p.leaks, fmt.Sprintf("%s: not IP: %x", name, packet[:min(len(packet), 40)]))
 		return
 	}
-	src, dst := netip.AddrFrom4([4]byte(packet[12:16])), netip.AddrFrom4([4]byte(packet[16:20]))
 	switch {
-	case isWireGuard(packet) && NodeRange.Contains(src) && NodeRange.Contains(dst):
+	case o.isWireGuard() && ofNodes(o.src) && ofNodes(o.dst):
 		p.sealed++
 	case bytes.Contains(packet, control):
 		p.controls[1]++
-	case ofPods(src) || ofPods(dst):
-		p.leaks = append(p.leaks, fmt.Sprintf("%s: %s to %s, protocol %d", name, src, dst, packet[9]))
+	case ofPods(o.src) || ofPods(o.dst):
+		p.leaks = append(p.leaks, fmt.Sprintf("%s: %s to %s, protocol %d", name, o.src, o.dst, o.protocol))
 	default:
 		p.plain++
-		if NodeRange.Contains(src) && NodeRange.Contains(dst) && !aboutWireGuard(packet) {
-			p.between = append(p.between, fmt.Sprintf("%s: %s to %s, protocol %d", name, src, dst, packet[9]))
+		if ofNodes(o.src) && ofNodes(o.dst) && !o.aboutWireGuard() {
+			p.between = append(p.between, fmt.Sprintf("%s: %s to %s, protocol %d", name, o.src, o.dst, o.protocol))
 		}
 	}
 }
 
 // aboutWireGuard: an ICMP error quotes a packet of WireGuard, whose port may be
-// closed. Both headers are without options.
-func aboutWireGuard(packet []byte) bool {
-	const quoted = 28
-	return packet[9] == unix.IPPROTO_ICMP && len(packet) > quoted+20 && isWireGuard(packet[quoted:])
+// closed.
+func (o outer) aboutWireGuard() bool {
+	if o.protocol != unix.IPPROTO_ICMP && o.protocol != unix.IPPROTO_ICMPV6 || len(o.payload) < 8 {
+		return false
+	}
+	quoted, ok := readOuter(o.payload[8:])
+	return ok && quoted.isWireGuard()
 }
 
-func ofPods(a netip.Addr) bool { return ClusterRange.Contains(a) || ServiceRange.Contains(a) }
+func ofNodes(a netip.Addr) bool { return NodeRange.Contains(a) || NodeRange6.Contains(a) }
 
-func isWireGuard(packet []byte) bool {
-	l4 := int(packet[0]&0xf) * 4
-	return packet[9] == unix.IPPROTO_UDP && len(packet) > l4+4 &&
-		slices.Contains(guardConfig.Ports, binary.BigEndian.Uint16(packet[l4+2:]))
+// ofPods is true of tunnel addresses, too.
+func ofPods(a netip.Addr) bool {
+	return clusterRanges.Contains(a) || ServiceRange.Contains(a) || ServiceRange6.Contains(a) ||
+		clusterID.Range().Contains(a)
+}
+
+// outer is what a packet on the underlay says of itself.
+type outer struct {
+	src, dst netip.Addr
+	protocol byte
+	payload  []byte
+}
+
+func readOuter(p []byte) (outer, bool) {
+	switch {
+	case len(p) >= 20 && p[0]>>4 == 4 && len(p) >= int(p[0]&0xf)*4:
+		return outer{
+			netip.AddrFrom4([4]byte(p[12:16])), netip.AddrFrom4([4]byte(p[16:20])), p[9], p[int(p[0]&0xf)*4:],
+		}, true
+	case len(p) >= 40 && p[0]>>4 == 6:
+		return outer{netip.AddrFrom16([16]byte(p[8:24])), netip.AddrFrom16([16]byte(p[24:40])), p[6], p[40:]}, true
+	}
+	return outer{}, false
+}
+
+func (o outer) isWireGuard() bool {
+	return o.protocol == unix.IPPROTO_UDP && len(o.payload) > 4 &&
+		slices.Contains(guard.Ports(overlay.DefaultPort), binary.BigEndian.Uint16(o.payload[2:]))
 }
 
 func (p *Capture) stop() {

@@ -15,12 +15,17 @@ import (
 )
 
 // The cluster's ranges. Node i has pods in 10.244.i.0/24, or a smaller range
-// with the same base.
+// with the same base, and in fd10:244:0:i::/64.
 var (
 	ClusterRange = netip.MustParsePrefix("10.244.0.0/16")
 	ServiceRange = netip.MustParsePrefix("10.96.0.0/12")
 	NodeRange    = netip.MustParsePrefix("192.0.2.0/24")
 	WorldRange   = netip.MustParsePrefix("198.51.100.0/24")
+
+	ClusterRange6 = netip.MustParsePrefix("fd10:244::/48")
+	ServiceRange6 = netip.MustParsePrefix("fd10:96::/112")
+	NodeRange6    = netip.MustParsePrefix("2001:db8::/64")
+	WorldRange6   = netip.MustParsePrefix("2001:db8:ffff::/64")
 
 	clusterID = overlay.ClusterID{0x51, 0xa2, 0xb3}
 )
@@ -31,6 +36,31 @@ type Options struct {
 	PodBits     int  // length of the nodes' pod ranges; 0 means 24
 	Closed      bool // load no policy: nothing may pass
 	ForceClsact bool // attach with clsact where the kernel has tcx, too
+	Underlay    Underlay
+	IPv4Pods    bool // no IPv6 for pods
+}
+
+// ranges are the pods' of the whole cluster.
+func (o Options) ranges() overlay.Ranges {
+	if o.IPv4Pods {
+		return overlay.Ranges{V4: ClusterRange}
+	}
+	return clusterRanges
+}
+
+// Underlay says what addresses the nodes have.
+type Underlay int
+
+// The kinds of underlay.
+const (
+	BothFamilies Underlay = iota // WireGuard speaks IPv4
+	OnlyIPv4
+	OnlyIPv6
+)
+
+// pick gives those of the addresses that the underlay has.
+func (u Underlay) pick(v4, v6 netip.Addr) []netip.Addr {
+	return [...][]netip.Addr{BothFamilies: {v4, v6}, OnlyIPv4: {v4}, OnlyIPv6: {v6}}[u]
 }
 
 // Cluster is a set of nodes, the world, and what the API server would know.
@@ -88,8 +118,11 @@ func (c *Cluster) makeDir() string {
 
 func (c *Cluster) newWorld() *Host {
 	c.t.Helper()
-	w := &Host{Namespace: newNamespace(c.t, "world"), Addr: netip.MustParseAddr("198.51.100.7")}
-	c.must(w.plug("world", w.Addr, c.options.UnderlayMTU))
+	w := &Host{
+		Namespace: newNamespace(c.t, "world"),
+		Addr:      netip.MustParseAddr("198.51.100.7"), Addr6: netip.MustParseAddr("2001:db8:ffff::7"),
+	}
+	c.must(w.plug("world", c.options.UnderlayMTU, w.Addr, w.Addr6))
 	return w
 }
 

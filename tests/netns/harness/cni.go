@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -54,7 +56,12 @@ func newCNISide(n *Node) *cniSide {
 }
 
 func (s *cniSide) describe() cni.Node {
-	return cni.Node{Name: s.node.name, PodCIDR: s.node.PodCIDR, Addr: s.node.Addr, MTU: s.node.Plan.MTU.Pods}
+	p := s.node.Plan
+	n := cni.Node{Name: s.node.name, PodCIDR: p.Pods.V4, Addr: p.Address, MTU: p.MTU.Pods}
+	if p.Address6.IsValid() {
+		n.PodCIDR6, n.Addr6 = p.Pods.V6, p.Address6
+	}
+	return n
 }
 
 // Ready implements cni.Network.
@@ -76,7 +83,11 @@ func (s *cniSide) Connect(_ context.Context, ep cni.Endpoint) error {
 
 // Disconnect implements cni.Network.
 func (s *cniSide) Disconnect(_ context.Context, ep cni.Endpoint) error {
-	return errors.Join(s.node.Datapath.DeleteEndpoint(ep.Addr), s.node.Datapath.Detach(ep.HostIfIndex))
+	err := s.node.Datapath.Detach(ep.HostIfIndex)
+	for _, addr := range ep.Addrs() {
+		err = errors.Join(err, s.node.Datapath.DeleteEndpoint(addr))
+	}
+	return err
 }
 
 // Check implements cni.Network.
@@ -106,7 +117,7 @@ func (s *cniSide) call(command string, p *Pod) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// add attaches the pod and reads its address from the plugin's result.
+// add attaches the pod and reads its addresses from the plugin's result.
 func (s *cniSide) add(p *Pod) error {
 	stdout, err := s.call("ADD", p)
 	if err != nil {
@@ -116,12 +127,14 @@ func (s *cniSide) add(p *Pod) error {
 	if err := json.Unmarshal(stdout, &result); err != nil {
 		return fmt.Errorf("ADD printed %q: %w", stdout, err)
 	}
-	if len(result.IPs) != 1 {
-		return fmt.Errorf("ADD gave %d addresses", len(result.IPs))
+	var got []netip.Addr
+	for _, ip := range result.IPs {
+		addr, _ := netip.AddrFromSlice(ip.Address.IP)
+		got = append(got, addr.Unmap())
 	}
-	if got := result.IPs[0].Address.IP.String(); got != p.endpoint.Addr.String() {
-		return fmt.Errorf("ADD gave address %s, the agent %s", got, p.endpoint.Addr)
+	if !slices.Equal(got, p.endpoint.Addrs()) {
+		return fmt.Errorf("ADD gave addresses %v, the agent %v", got, p.endpoint.Addrs())
 	}
-	p.Addr = p.endpoint.Addr
+	p.Addr, p.Addr6 = p.endpoint.Addr, p.endpoint.Addr6
 	return nil
 }

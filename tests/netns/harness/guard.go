@@ -19,10 +19,11 @@ import (
 func (n *Node) LeadOutside(p netip.Prefix) (restore func()) {
 	n.t.Helper()
 	dst := ipNet(p.String())
-	n.Do(func() error { return addRoute("eth0", dst, gateway) })
+	via := gatewayFor(p.Addr())
+	n.Do(func() error { return addRoute("eth0", dst, via) })
 	return func() {
 		n.t.Helper()
-		n.Do(func() error { return netlink.RouteDel(&netlink.Route{Dst: dst, Gw: gateway.AsSlice()}) })
+		n.Do(func() error { return netlink.RouteDel(&netlink.Route{Dst: dst, Gw: via.AsSlice()}) })
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 const (
 	icmpEchoReply = 0
 	icmpEcho      = 8
+
+	icmp6Echo      = 128 // RFC 4443 section 4
+	icmp6EchoReply = 129
 )
 
 var pings atomic.Uint32 // each echo has an identifier of its own
@@ -21,15 +24,19 @@ var pings atomic.Uint32 // each echo has an identifier of its own
 // answer.
 func (h *Host) Ping(to netip.Addr, size int, limit time.Duration) error {
 	var conn net.PacketConn
+	network, request := "ip4:icmp", echoRequest(icmpEcho, uint16(pings.Add(1)), Filler(size))
+	if to.Is6() {
+		// The kernel fills in the checksum, which covers the addresses.
+		network, request[0] = "ip6:ipv6-icmp", icmp6Echo
+	}
 	err := h.Try(func() (err error) {
-		conn, err = net.ListenPacket("ip4:icmp", h.Addr.String())
+		conn, err = net.ListenPacket(network, h.Addr.String())
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	request := echoRequest(uint16(pings.Add(1)), Filler(size))
 	if _, err := conn.WriteTo(request, &net.IPAddr{IP: to.AsSlice()}); err != nil {
 		return err
 	}
@@ -37,8 +44,8 @@ func (h *Host) Ping(to netip.Addr, size int, limit time.Duration) error {
 }
 
 // echoRequest follows RFC 792.
-func echoRequest(id uint16, data []byte) []byte {
-	p := append([]byte{icmpEcho, 0, 0, 0, 0, 0, 0, 1}, data...)
+func echoRequest(kind byte, id uint16, data []byte) []byte {
+	p := append([]byte{kind, 0, 0, 0, 0, 0, 0, 1}, data...)
 	binary.BigEndian.PutUint16(p[4:], id)
 	binary.BigEndian.PutUint16(p[2:], Checksum(p))
 	return p
@@ -56,7 +63,7 @@ func awaitReply(conn net.PacketConn, to netip.Addr, request []byte, limit time.D
 			return err
 		}
 		answer := buf[:n]
-		if n < 8 || answer[0] != icmpEchoReply || !bytes.Equal(answer[4:8], request[4:8]) {
+		if n < 8 || answer[0] != icmpEchoReply && answer[0] != icmp6EchoReply || !bytes.Equal(answer[4:8], request[4:8]) {
 			continue
 		}
 		if from.String() != to.String() {

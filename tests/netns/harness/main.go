@@ -114,7 +114,10 @@ func prepare() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	for _, p := range []string{"10.0.0.0/8", NodeRange.String(), WorldRange.String()} {
+	for _, p := range []string{
+		"10.0.0.0/8", NodeRange.String(), WorldRange.String(),
+		"fc00::/7", NodeRange6.String(), WorldRange6.String(),
+	} {
 		err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(p), Type: unix.RTN_UNREACHABLE})
 		if err != nil {
 			return fmt.Errorf("close %s: %w", p, err)

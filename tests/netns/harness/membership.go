@@ -25,7 +25,7 @@ func (c *Cluster) AddNode(pods netip.Prefix) *Node {
 func (c *Cluster) AddBootedNode() *Node {
 	c.t.Helper()
 	n := c.boot(c.podRange(len(c.machines) + 1))
-	n.Do(func() error { return guard.Set(guardConfig) })
+	n.Do(func() error { return guard.Set(c.options.guard()) })
 	return n
 }
 

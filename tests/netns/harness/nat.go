@@ -21,8 +21,9 @@ type Forward struct {
 // masqueradeMark is kube-proxy's.
 const masqueradeMark = 0x4000
 
-// SetForwards makes the node forward exactly these ports. Like kube-proxy, it
-// drops what connection tracking holds for invalid.
+// SetForwards makes the node forward exactly these ports, of its address of the
+// same family as the pod's. Like kube-proxy, it drops what connection tracking
+// holds for invalid.
 func (n *Node) SetForwards(forwards ...Forward) {
 	n.t.Helper()
 	n.Do(func() error {
@@ -30,26 +31,35 @@ func (n *Node) SetForwards(forwards ...Forward) {
 		if err != nil {
 			return err
 		}
-		table := &nftables.Table{Name: "test-forward", Family: nftables.TableFamilyIPv4}
-		c.AddTable(table)
-		c.DelTable(table)
-		c.AddTable(table)
-		for name, hook := range map[string]*nftables.ChainHook{
-			"prerouting": nftables.ChainHookPrerouting, "output": nftables.ChainHookOutput,
-		} {
-			chain := natChain(table, name, hook, nftables.ChainPriorityNATDest)
-			c.AddChain(chain)
-			for _, f := range forwards {
-				c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: f.exprs(n.Addr, unix.IPPROTO_TCP)})
-				c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: f.exprs(n.Addr, unix.IPPROTO_UDP)})
-			}
+		forward(c, nftables.TableFamilyIPv4, n.Addr, forwards)
+		if n.Addr6.IsValid() {
+			forward(c, nftables.TableFamilyIPv6, n.Addr6, forwards)
 		}
-		chain := natChain(table, "postrouting", nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
-		c.AddChain(chain)
-		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: masqueradeMarked()})
-		dropInvalid(c, table)
 		return c.Flush()
 	})
+}
+
+func forward(c *nftables.Conn, family nftables.TableFamily, node netip.Addr, forwards []Forward) {
+	table := &nftables.Table{Name: "test-forward", Family: family}
+	c.AddTable(table)
+	c.DelTable(table)
+	c.AddTable(table)
+	for name, hook := range map[string]*nftables.ChainHook{
+		"prerouting": nftables.ChainHookPrerouting, "output": nftables.ChainHookOutput,
+	} {
+		chain := natChain(table, name, hook, nftables.ChainPriorityNATDest)
+		c.AddChain(chain)
+		for _, f := range forwards {
+			if f.To.Addr().Is4() == node.Is4() {
+				c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: f.exprs(node, unix.IPPROTO_TCP)})
+				c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: f.exprs(node, unix.IPPROTO_UDP)})
+			}
+		}
+	}
+	chain := natChain(table, "postrouting", nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
+	c.AddChain(chain)
+	c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: masqueradeMarked()})
+	dropInvalid(c, table)
 }
 
 func natChain(table *nftables.Table, name string, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
@@ -61,9 +71,15 @@ func natChain(table *nftables.Table, name string, hook *nftables.ChainHook, prio
 }
 
 func (f Forward) exprs(node netip.Addr, protocol byte) []expr.Any {
-	const destinationOffset, destinationPortOffset = 16, 2
+	const destinationPortOffset = 2
+	destinationOffset, family := uint32(16), uint32(unix.NFPROTO_IPV4)
+	if node.Is6() {
+		destinationOffset, family = 24, unix.NFPROTO_IPV6
+	}
 	exprs := []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: destinationOffset, Len: 4},
+		&expr.Payload{
+			DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: destinationOffset, Len: uint32(node.BitLen() / 8),
+		},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: node.AsSlice()},
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocol}},
@@ -78,7 +94,7 @@ func (f Forward) exprs(node netip.Addr, protocol byte) []expr.Any {
 	return append(exprs,
 		&expr.Immediate{Register: 1, Data: f.To.Addr().AsSlice()},
 		&expr.Immediate{Register: 2, Data: binaryutil.BigEndian.PutUint16(f.To.Port())},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2})
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: 1, RegProtoMin: 2})
 }
 
 func masqueradeMarked() []expr.Any {

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,10 +10,11 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
-// gateway is the router's address on every underlay link.
-var gateway = netip.MustParseAddr("192.0.2.1")
+// gateways are the router's addresses on every underlay link.
+var gateways = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 
 // ipNet panics on anything but a prefix: its arguments are constants.
 func ipNet(prefix string) *net.IPNet {
@@ -50,7 +52,11 @@ func addAddress(name string, a netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("find %s: %w", name, err)
 	}
-	return netlink.AddrReplace(link, &netlink.Addr{IPNet: hostNet(a)})
+	addr := &netlink.Addr{IPNet: hostNet(a)}
+	if a.Is6() {
+		addr.Flags = unix.IFA_F_NODAD
+	}
+	return netlink.AddrReplace(link, addr)
 }
 
 // addRoute leads dst to a device and, if via is valid, to a gateway there.
@@ -59,7 +65,10 @@ func addRoute(name string, dst *net.IPNet, via netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("find %s: %w", name, err)
 	}
-	r := &netlink.Route{Dst: dst, LinkIndex: link.Attrs().Index, Scope: netlink.SCOPE_LINK}
+	r := &netlink.Route{Dst: dst, LinkIndex: link.Attrs().Index}
+	if dst.IP.To4() != nil {
+		r.Scope = netlink.SCOPE_LINK
+	}
 	if via.IsValid() {
 		r.Gw, r.Scope, r.Flags = via.AsSlice(), netlink.SCOPE_UNIVERSE, int(netlink.FLAG_ONLINK)
 	}
@@ -74,12 +83,26 @@ func prepareRouter() error {
 	if err := linkUp("lo"); err != nil {
 		return err
 	}
-	return sysctl("ipv4/ip_forward", "1")
+	return errors.Join(sysctl("ipv4/ip_forward", "1"), sysctl("ipv6/conf/all/forwarding", "1"))
+}
+
+// speakIPv6 enables IPv6 on a device of the underlay that is still down: it gets
+// a link-local address, without which it could not ask for neighbours, and
+// heeds no router.
+func speakIPv6(name string) error {
+	var errs []error
+	for setting, value := range map[string]string{
+		"accept_ra": "0", "autoconf": "0", "dad_transmits": "0", "accept_dad": "0", "disable_ipv6": "0",
+	} {
+		errs = append(errs, sysctl("ipv6/conf/"+name+"/"+setting, value))
+	}
+	return errors.Join(errs...)
 }
 
 // plug joins a namespace to the underlay: device outer in the router's
-// namespace, eth0 on the other side, with an address and a default route.
-func (n *Namespace) plug(outer string, addr netip.Addr, mtu int) error {
+// namespace, eth0 on the other side, with addresses, at most one of each family,
+// and default routes.
+func (n *Namespace) plug(outer string, mtu int, addrs ...netip.Addr) error {
 	pair := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: outer, MTU: mtu},
 		PeerName:  "eth0", PeerNamespace: netlink.NsPid(n.tid), PeerMTU: uint32(mtu),
@@ -88,27 +111,33 @@ func (n *Namespace) plug(outer string, addr netip.Addr, mtu int) error {
 		return fmt.Errorf("create %s: %w", outer, err)
 	}
 	n.t.Cleanup(func() { _ = netlink.LinkDel(pair) }) // gone with its namespace, usually
-	for _, step := range []func() error{
-		func() error { return linkUp(outer) },
-		func() error { return addAddress(outer, gateway) },
-		func() error { return addRoute(outer, hostNet(addr), netip.Addr{}) },
-		func() error { return n.Try(func() error { return configureUplink(addr) }) },
-	} {
-		if err := step(); err != nil {
-			return fmt.Errorf("plug in %s: %w", n.name, err)
-		}
+	err := errors.Join(speakIPv6(outer), linkUp(outer), n.Try(func() error { return errors.Join(speakIPv6("eth0"), linkUp("eth0")) }))
+	for _, addr := range addrs {
+		via := gatewayFor(addr)
+		err = errors.Join(err, addAddress(outer, via), addRoute(outer, hostNet(addr), netip.Addr{}), n.Try(func() error {
+			return errors.Join(addAddress("eth0", addr), addRoute("eth0", anywhere(addr), via))
+		}))
+	}
+	if err != nil {
+		return fmt.Errorf("plug in %s: %w", n.name, err)
 	}
 	return nil
 }
 
-func configureUplink(addr netip.Addr) error {
-	if err := linkUp("eth0"); err != nil {
-		return err
+// gatewayFor is the router as a host with this address sees it.
+func gatewayFor(addr netip.Addr) netip.Addr {
+	if addr.Is4() {
+		return gateways[0]
 	}
-	if err := addAddress("eth0", addr); err != nil {
-		return err
+	return gateways[1]
+}
+
+// anywhere is the default destination of an address's family.
+func anywhere(addr netip.Addr) *net.IPNet {
+	if addr.Is4() {
+		return ipNet("0.0.0.0/0")
 	}
-	return addRoute("eth0", ipNet("0.0.0.0/0"), gateway)
+	return ipNet("::/0")
 }
 
 // Neighbours lists what the namespace believes of its neighbours, as text.
@@ -116,11 +145,33 @@ func (n *Namespace) Neighbours() string {
 	n.t.Helper()
 	var lines []string
 	n.Do(func() error {
-		list, err := netlink.NeighList(0, netlink.FAMILY_V4)
+		list, err := netlink.NeighList(0, netlink.FAMILY_ALL)
 		for _, e := range list {
+			if e.State != netlink.NUD_PERMANENT {
+				continue // the underlay's come and go
+			}
 			lines = append(lines, fmt.Sprintf("%d %s %s", e.LinkIndex, e.IP, e.HardwareAddr))
 		}
 		return err
+	})
+	slices.Sort(lines)
+	return strings.Join(lines, ", ")
+}
+
+// Routes6 lists the namespace's IPv6 routes and addresses, as text.
+func (n *Namespace) Routes6() string {
+	n.t.Helper()
+	var lines []string
+	n.Do(func() error {
+		routes, err := netlink.RouteList(nil, netlink.FAMILY_V6)
+		for _, r := range routes {
+			lines = append(lines, fmt.Sprintf("%s via %s dev %d", r.Dst, r.Gw, r.LinkIndex))
+		}
+		addrs, addrErr := netlink.AddrList(nil, netlink.FAMILY_V6)
+		for _, a := range addrs {
+			lines = append(lines, fmt.Sprintf("%s dev %d", a.IPNet, a.LinkIndex))
+		}
+		return errors.Join(err, addrErr)
 	})
 	slices.Sort(lines)
 	return strings.Join(lines, ", ")

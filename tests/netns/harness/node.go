@@ -13,6 +13,7 @@ import (
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/internal/guard"
+	"github.com/signet-cni/signet/internal/locations"
 	"github.com/signet-cni/signet/internal/masquerade"
 	"github.com/signet-cni/signet/overlay"
 	"github.com/signet-cni/signet/overlay/plan"
@@ -22,8 +23,12 @@ import (
 // Host is something that traffic can start or end at.
 type Host struct {
 	*Namespace
-	Addr netip.Addr
+	Addr  netip.Addr // traffic's source and destination
+	Addr6 netip.Addr // the other one, of IPv6; see IPv6
 }
+
+// IPv6 is the host as traffic in IPv6 knows it.
+func (h *Host) IPv6() *Host { return &Host{Namespace: h.Namespace, Addr: h.Addr6} }
 
 // Node is one node: what the kernel, signet-wg and the agent make up.
 type Node struct {
@@ -31,9 +36,11 @@ type Node struct {
 	Datapath *datapath.Datapath
 	Plan     plan.Result // in force
 	PodCIDR  netip.Prefix
+	PodCIDR6 netip.Prefix
 	// Uplink is the router's side of the node's underlay link.
 	Uplink string
 
+	own     []netip.Addr // on the underlay
 	cluster *Cluster
 	dir     string
 	public  overlay.Node
@@ -42,6 +49,8 @@ type Node struct {
 	tunnel  *tunnel.Tunnel
 	cni     *cniSide
 }
+
+var clusterRanges = overlay.Ranges{V4: ClusterRange, V6: ClusterRange6}
 
 // podRange is what the i-th node, from 1 on, has for its pods.
 func (c *Cluster) podRange(i int) netip.Prefix {
@@ -53,13 +62,18 @@ func (c *Cluster) boot(pods netip.Prefix) *Node {
 	c.t.Helper()
 	i := len(c.machines) + 1
 	name := fmt.Sprintf("node%d", i)
+	base6 := ClusterRange6.Addr().As16()
+	base6[7] = pods.Addr().As4()[2]
+	own := c.options.Underlay.pick(
+		netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)}), netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(10 + i)}))
 	n := &Node{
-		Host:    Host{Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})},
-		PodCIDR: pods, Uplink: name, cluster: c, dir: filepath.Join(c.dir, name),
+		PodCIDR: pods, PodCIDR6: netip.PrefixFrom(netip.AddrFrom16(base6), 64),
+		Uplink: name, own: own, cluster: c, dir: filepath.Join(c.dir, name),
 	}
+	n.Addr = own[0]
 	c.must(n.makeDirs())
 	n.Namespace = newNamespace(c.t, name)
-	c.must(n.plug(name, n.Addr, c.options.UnderlayMTU))
+	c.must(n.plug(name, c.options.UnderlayMTU, own...))
 	c.must(n.Try(prepareRouter))
 	c.machines = append(c.machines, n)
 	return n
@@ -74,6 +88,7 @@ func (n *Node) start() {
 	c.must(err)
 	c.must(n.OpenTunnel())
 	c.must(n.plan(nil))
+	n.Addr, n.Addr6 = n.Plan.Address, n.Plan.Address6
 	n.OpenDatapath()
 	c.must(n.Try(n.setTables))
 	n.SetForwards()
@@ -81,18 +96,20 @@ func (n *Node) start() {
 	c.Nodes = append(c.Nodes, n)
 }
 
-// guardConfig is the same on every node.
-var guardConfig = guard.Config{
-	Pods: []netip.Prefix{ClusterRange}, Covered: guard.Devices(cni.HostIfPrefix),
-	Ports: guard.Ports(overlay.DefaultPort), Tunnel: clusterID.Range(),
+// guard is the same on every node.
+func (o Options) guard() guard.Config {
+	return guard.Config{
+		Pods: o.ranges().List(), Covered: guard.Devices(cni.HostIfPrefix),
+		Ports: guard.Ports(overlay.DefaultPort), Tunnel: clusterID.Range(),
+	}
 }
 
 // setTables writes Signet's nftables tables, as the agent does.
 func (n *Node) setTables() error {
 	return errors.Join(
-		guard.Set(guardConfig),
+		guard.Set(n.cluster.options.guard()),
 		masquerade.Set(masquerade.Rules{
-			Pods: n.PodCIDR, Cluster: ClusterRange, Overlay: overlay.DefaultDevice, Untracked: datapath.MarkUntracked,
+			Pods: n.Plan.Pods.List(), Cluster: n.cluster.options.ranges().List(), Overlay: overlay.DefaultDevice, Untracked: datapath.MarkUntracked,
 		}))
 }
 
@@ -117,16 +134,16 @@ func (n *Node) publish() {
 	n.public = overlay.Node{
 		Name: n.name, PublicKey: first, Keyed: keyed,
 		Detour:    overlay.Detour{PublicKey: second, Active: n.tunnel.PrefersDetour()},
-		Endpoint:  netip.AddrPortFrom(n.Addr, overlay.DefaultPort),
-		PodCIDRs:  []netip.Prefix{n.PodCIDR},
-		Addresses: []netip.Addr{n.Addr},
+		Endpoint:  netip.AddrPortFrom(n.own[0], overlay.DefaultPort),
+		PodCIDRs:  []netip.Prefix{n.PodCIDR, n.PodCIDR6},
+		Addresses: n.own,
 	}
 }
 
 // plan computes and remembers; it touches nothing.
 func (n *Node) plan(others []overlay.Node) error {
 	result, err := plan.Compute(n.public, others, plan.Config{
-		Cluster: clusterID, ClusterCIDR: ClusterRange, ServiceCIDR: ServiceRange,
+		Cluster: clusterID, ClusterCIDR: n.cluster.options.ranges(), ServiceCIDR: overlay.Ranges{V4: ServiceRange, V6: ServiceRange6},
 		UnderlayMTU: n.cluster.options.UnderlayMTU, Accepted: n.Plan.Accepted,
 	})
 	if err != nil {
@@ -147,29 +164,17 @@ func (n *Node) sync(nodes []overlay.Node) error {
 	if err := n.configure(); err != nil {
 		return err
 	}
-	_, err := n.Datapath.SetLocations(n.locations())
+	_, err := n.Datapath.SetLocations(locations.Of(n.Plan))
 	return err
 }
 
 func (n *Node) configure() error {
 	return n.Try(func() error {
 		_, err := n.tunnel.Apply(tunnel.Wanted{
-			MTU: n.Plan.MTU.Device, Address: n.Plan.Address, Peers: n.Plan.Peers, Routes: n.Plan.Routes,
+			MTU: n.Plan.MTU.Device, Address: n.Plan.Address, Address6: n.Plan.Address6, Peers: n.Plan.Peers, Routes: n.Plan.Routes,
 		})
 		return err
 	})
-}
-
-func (n *Node) locations() map[netip.Prefix]datapath.Location {
-	kinds := map[overlay.Kind]datapath.LocationKind{
-		overlay.RemotePods: datapath.RemotePods, overlay.RemoteNode: datapath.RemoteHost,
-		overlay.LocalPods: datapath.LocalPods, overlay.LocalHost: datapath.LocalHost,
-	}
-	table := map[netip.Prefix]datapath.Location{ClusterRange: {Kind: datapath.ClusterPods}}
-	for _, l := range n.Plan.Locations {
-		table[l.Prefix] = datapath.Location{Kind: kinds[l.Kind], Prefix: netip.PrefixFrom(l.TunnelPrefix, 64)}
-	}
-	return table
 }
 
 // Prefix is the node's tunnel /64.

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -89,10 +90,14 @@ func (p *Pod) apply() error {
 			return err
 		}
 	}
-	return p.Node.Datapath.SetEndpoint(datapath.Endpoint{
-		Addr: p.endpoint.Addr, IfIndex: p.endpoint.HostIfIndex, Identity: id,
+	ep := datapath.Endpoint{
+		IfIndex: p.endpoint.HostIfIndex, Identity: id,
 		MAC: p.endpoint.PodMAC, HostMAC: p.endpoint.HostMAC, Shaped: p.endpoint.Shaped, Ports: p.ports,
-	})
+	}
+	for _, ep.Addr = range p.endpoint.Addrs() {
+		err = errors.Join(err, p.Node.Datapath.SetEndpoint(ep))
+	}
+	return err
 }
 
 // Relabel gives the pod other labels, and so another identity.

@@ -23,7 +23,7 @@ func (h *Host) ListenAt(addr netip.Addr, port uint16) net.Listener {
 	h.Do(func() (err error) {
 		var config net.ListenConfig
 		config.SetMultipathTCP(false)
-		l, err = config.Listen(context.Background(), "tcp4", netip.AddrPortFrom(addr, port).String())
+		l, err = config.Listen(context.Background(), "tcp", netip.AddrPortFrom(addr, port).String())
 		return err
 	})
 	h.t.Cleanup(func() { _ = l.Close() }) // closed already, perhaps
@@ -34,7 +34,7 @@ func (h *Host) ListenAt(addr netip.Addr, port uint16) net.Listener {
 func (h *Host) Dial(to netip.AddrPort, limit time.Duration) (conn net.Conn, err error) {
 	err = h.Try(func() error {
 		dialer := net.Dialer{Timeout: limit, LocalAddr: &net.TCPAddr{IP: h.Addr.AsSlice()}}
-		conn, err = dialer.Dial("tcp4", to.String())
+		conn, err = dialer.Dial("tcp", to.String())
 		return err
 	})
 	return conn, err

@@ -22,7 +22,7 @@ func (h *Host) UDP(port uint16) *net.UDPConn {
 	h.t.Helper()
 	var conn *net.UDPConn
 	h.Do(func() (err error) {
-		conn, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(h.Addr, port)))
+		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(h.Addr, port)))
 		return err
 	})
 	h.t.Cleanup(func() { _ = conn.Close() }) // closed already, perhaps
@@ -63,6 +63,10 @@ func Discover(conn *net.UDPConn, mode int) error {
 	}
 	var set error
 	err = raw.Control(func(fd uintptr) {
+		if conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().Is6() { // the modes have the same numbers
+			set = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, mode)
+			return
+		}
 		set = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, mode)
 	})
 	return errors.Join(err, set)
@@ -126,7 +130,7 @@ func SendSegments(conn *net.UDPConn, to netip.AddrPort, payload []byte, size uin
 func (h *Host) DialUDP(to netip.AddrPort) (conn *net.UDPConn, err error) {
 	err = h.Try(func() error {
 		from := net.UDPAddrFromAddrPort(netip.AddrPortFrom(h.Addr, 0))
-		conn, err = net.DialUDP("udp4", from, net.UDPAddrFromAddrPort(to))
+		conn, err = net.DialUDP("udp", from, net.UDPAddrFromAddrPort(to))
 		return err
 	})
 	return conn, err
