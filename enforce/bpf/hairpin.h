@@ -23,26 +23,36 @@ static __always_inline void own_stand_in(struct context *c, struct addr *a)
 		addr_from_v4(a, GATEWAY);
 }
 
+static __always_inline bool to_stand_in(struct context *c)
+{
+	const __u64 *halves = (const __u64 *)c->dst.bytes;
+
+	return c->v6 ? !halves[1] && halves[0] == own_prefix6 : addr_v4(&c->dst) == GATEWAY;
+}
+
 /* What a pod sends to its stand-in is an answer to itself. */
-static __noinline int from_gateway(struct __sk_buff *skb, struct context *c)
+static __noinline int answer_itself(struct __sk_buff *skb, struct context *c)
 {
 	struct rewrite r = {
+		.from = c->dst,
 		.to = c->src,
 		.from_port = c->dst_port,
 		.to_port = c->dst_port,
 	};
 
-	own_stand_in(c, &r.from);
-	if (!addr_equal(&c->dst, &r.from))
-		return REASON_NONE;
 	if (c->related || !has_ports(c->protocol))
 		return REASON_NO_ENDPOINT;
 	c->dst = c->src;
 	return rewrite_end(skb, c, &r);
 }
 
+static __always_inline int from_gateway(struct __sk_buff *skb, struct context *c)
+{
+	return to_stand_in(c) ? answer_itself(skb, c) : REASON_NONE;
+}
+
 /* The asking direction gets the stand-in as its source. */
-static __noinline int hide_own_address(struct __sk_buff *skb, struct context *c)
+static __noinline int ask_itself(struct __sk_buff *skb, struct context *c)
 {
 	struct rewrite r = {
 		.from = c->src,
@@ -51,8 +61,11 @@ static __noinline int hide_own_address(struct __sk_buff *skb, struct context *c)
 		.source = true,
 	};
 
-	if (!to_itself(c) || c->reply)
-		return REASON_NONE;
 	own_stand_in(c, &r.to);
 	return rewrite_end(skb, c, &r);
+}
+
+static __always_inline int hide_own_address(struct __sk_buff *skb, struct context *c)
+{
+	return to_itself(c) && !c->reply ? ask_itself(skb, c) : REASON_NONE;
 }

@@ -40,8 +40,7 @@ static __noinline int untranslate_quoted(struct __sk_buff *skb, struct context *
 	return rewrite_quoted(skb, c, &r, addr_equal(&c->src, &c->quoted_dst));
 }
 
-/* Gives an answer the source address that its client asked for. */
-static __noinline int untranslate_source(struct __sk_buff *skb, struct context *c)
+static __noinline int untranslate_end(struct __sk_buff *skb, struct context *c)
 {
 	struct rewrite r = {
 		.from = c->src,
@@ -51,9 +50,15 @@ static __noinline int untranslate_source(struct __sk_buff *skb, struct context *
 		.source = true,
 	};
 
+	return rewrite_end(skb, c, &r);
+}
+
+/* Gives an answer the source address that its client asked for. */
+static __always_inline int untranslate_source(struct __sk_buff *skb, struct context *c)
+{
 	if (!c->to_client)
 		return REASON_NONE;
-	return c->related ? untranslate_quoted(skb, c) : rewrite_end(skb, c, &r);
+	return c->related ? untranslate_quoted(skb, c) : untranslate_end(skb, c);
 }
 
 static __always_inline bool is_host(const struct addr *a)
