@@ -12,8 +12,11 @@ import (
 )
 
 const (
-	hammerPort  = 9
-	hammerPause = 2 * time.Millisecond
+	hammerPort = 9
+	// podPause and siegePause are between rounds of a starting pod, and of those
+	// around it: what they send to other nodes is encrypted in vain.
+	podPause   = 4 * time.Millisecond
+	siegePause = 16 * time.Millisecond
 )
 
 // siege is a guarded pod's surroundings: peers on both nodes that hammer the
@@ -50,12 +53,12 @@ func besiege(t *testing.T) *siege {
 		s.witnesses[name] = host.Witness(hammerPort)
 		s.targets = append(s.targets, netip.AddrPortFrom(host.Addr, hammerPort))
 		if host != s.World { // it knows no way to a pod
-			t.Cleanup(host.Hammer(name, future, hammerPause))
+			t.Cleanup(host.Hammer(name, future, siegePause))
 		}
 	}
 	s.friendly = s.friend.Witness(hammerPort)
 	s.targets = append(s.targets, netip.AddrPortFrom(s.friend.Addr, hammerPort))
-	t.Cleanup(s.friend.Hammer("friend", future, hammerPause))
+	t.Cleanup(s.friend.Hammer("friend", future, siegePause))
 	return s
 }
 
@@ -102,7 +105,7 @@ func (s *siege) start(t *testing.T, role string, number int) {
 		Namespace: "test", Pod: map[string]string{"role": role, "number": fmt.Sprint(number)},
 	})
 	w := p.Witness(hammerPort)
-	stop := p.Hammer(name, s.targets, hammerPause)
+	stop := p.Hammer(name, s.targets, podPause)
 	must(t, p.Start())
 	expected := []string{"friend"}
 	if role == "open" {
