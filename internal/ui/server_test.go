@@ -119,6 +119,12 @@ func TestPageIsItsOwn(t *testing.T) {
 	}
 }
 
+// streamed is a line of the stream.
+type streamed struct {
+	Info *ui.Info
+	flowmap.Update
+}
+
 // A reader gets the map at once and every change; it notices an idle server.
 func TestStream(t *testing.T) {
 	flows := flowmap.New()
@@ -134,10 +140,7 @@ func TestStream(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
-	next := func() (line struct {
-		Info *ui.Info
-		flowmap.Update
-	}) {
+	next := func() (line streamed) {
 		t.Helper()
 		if !lines.Scan() {
 			t.Fatalf("the stream ends: %v", lines.Err())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
@@ -27,7 +28,7 @@ type Target struct{ Expr, Legend string }
 // LoadDashboard reads a dashboard as Grafana's schema has it: unknown fields,
 // wrong types and values out of range are errors, in panels' own options and in
 // queries, too.
-func LoadDashboard(path string) (*dashboard.Dashboard, error) {
+func LoadDashboard(path string) (*dashboard.Dashboard, error) { //nolint:staticcheck // v2 is what only Grafana 12 and later read
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func LoadDashboard(path string) (*dashboard.Dashboard, error) {
 }
 
 // Panels gives the panels with their expressions.
-func Panels(d *dashboard.Dashboard) (list []Panel) {
+func Panels(d *dashboard.Dashboard) (list []Panel) { //nolint:staticcheck // as above
 	row := ""
 	for _, p := range d.Panels {
 		if p.RowPanel != nil {
@@ -79,6 +80,13 @@ func newTarget(q query.Dataquery) Target {
 	}
 	return t
 }
+
+// comparison is one of two values: what an alert is about.
+var comparison = regexp.MustCompile(` (==|!=|>=|<=|>|<) `)
+
+// Whether gives an expression that tells, as 0 or 1, whether each comparison of
+// an alert holds: it has a result where the alert's own has none.
+func Whether(alert string) string { return comparison.ReplaceAllString(alert, " $1 bool ") }
 
 // Concrete fills in Grafana's variables: all jobs, nodes and namespaces, and a
 // range for rates.

@@ -36,20 +36,23 @@ type Server struct {
 const config = `global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [%q]
 scrape_configs:
-- job_name: signet
-  static_configs: [{targets: %s}]
+- {job_name: signet, static_configs: %s}
 `
 
-// Start lets a Prometheus on loopback scrape targets and evaluate a file of
-// rules, both every second.
-func Start(t testing.TB, rules string, targets ...string) *Server {
+// Start lets a Prometheus on loopback scrape targets, addresses by the name of
+// their instance, and evaluate a file of rules, both every second.
+func Start(t testing.TB, rules string, targets map[string]string) *Server {
 	t.Helper()
 	program, dir := Program(t, "prometheus"), t.TempDir()
 	rules, err := filepath.Abs(rules)
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := json.Marshal(targets)
+	var configs []any
+	for instance, address := range targets {
+		configs = append(configs, map[string]any{"targets": []string{address}, "labels": map[string]string{"instance": instance}})
+	}
+	list, err := json.Marshal(configs)
 	if err != nil {
 		t.Fatal(err)
 	}
