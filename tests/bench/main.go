@@ -33,6 +33,7 @@ var benchmarks = []benchmark{
 	{"local", measureLocal},
 	{"service", measureService},
 	{"verdict", measureVerdict},
+	{"events", measureEvents},
 }
 
 // run is also called outside the laboratory, without root.
