@@ -30,7 +30,7 @@ type line struct {
 }
 
 // past is what the charts show.
-const past = 4 * time.Minute
+const past = 3 * time.Minute
 
 // ServePanels serves a page that draws a dashboard's panels from a Prometheus,
 // with the layout and titles that the dashboard gives them. It is for pictures

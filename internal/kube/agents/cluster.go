@@ -3,6 +3,7 @@ package agents
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 )
 
 // listTime bounds one request that is no session.
@@ -43,6 +45,7 @@ func Connect(c Config) (*Cluster, error) {
 		return nil, explainConfig(err)
 	}
 	config.UserAgent = "signet"
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // what fails comes back as an error
 	core, err := typedcorev1.NewForConfig(config)
 	if err != nil {
 		return nil, explainConfig(err)
