@@ -76,7 +76,8 @@ func TestGuardWithoutIPv6(t *testing.T) {
 	c := harness.NewCluster(t, 1, harness.Options{IPv4Pods: true})
 	n, pod := c.Nodes[0], c.AddPod(c.Nodes[0], harness.Role("a"))
 	to := netip.MustParseAddr("2001:db8::7")
-	n.ForwardIPv6(pod, to)
+	n.UseIPv6("eth0", pod.HostIf())
+	n.LeadToUplink(to)
 	out := pod.Frames("eth0")
 	frame := pod.FrameOf(unix.ETH_P_IPV6, harness.IPv6Packet(netip.MustParseAddr("2001:db8:1::1"), to, unix.IPPROTO_UDP, []byte{0, 7, 0, 7, 0, 8, 0, 0}))
 	n.WantDrops("spoofed-address", func() { must(t, out.Send(frame, 0)) })
@@ -117,7 +118,7 @@ func TestTunnelAddress(t *testing.T) {
 	c := harness.NewCluster(t, 2, harness.Options{})
 	n1, n2 := c.Nodes[0], c.Nodes[1]
 	pod := c.AddPod(n1, harness.Role("pod"))
-	n1.ForwardIPv6(pod, netip.MustParseAddr("2001:db8::7"))
+	n1.UseIPv6("eth0")
 	wire, out := c.UnderlayTap(n1), pod.Frames("eth0")
 	inside, outside := n2.Prefix().Addr().Next(), netip.MustParseAddr("2001:db8::1")
 	for _, ends := range [][2]netip.Addr{{inside, n1.Prefix().Addr().Next()}, {inside, outside}, {outside, inside}} {

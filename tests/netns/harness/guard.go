@@ -66,21 +66,26 @@ func (n *Node) SetTables() { n.Do(n.setTables) }
 // Unmasquerade deletes the table that translates the pods' addresses.
 func (n *Node) Unmasquerade() { n.Do(masquerade.Remove) }
 
-// ForwardIPv6 makes the node route IPv6 from the pod's interface to a host of
-// the underlay that answers to nothing.
-func (n *Node) ForwardIPv6(p *Pod, to netip.Addr) {
+// UseIPv6 lets the node speak and forward IPv6 on these devices.
+func (n *Node) UseIPv6(devices ...string) {
 	n.t.Helper()
 	n.Do(func() error {
-		for _, device := range []string{p.HostIf(), "eth0"} {
+		for _, device := range devices {
 			err := errors.Join(sysctl("ipv6/conf/"+device+"/addr_gen_mode", "1"), // none
 				sysctl("ipv6/conf/"+device+"/disable_ipv6", "0"))
 			if err != nil {
 				return err
 			}
 		}
-		if err := sysctl("ipv6/conf/all/forwarding", "1"); err != nil {
-			return err
-		}
+		return sysctl("ipv6/conf/all/forwarding", "1")
+	})
+}
+
+// LeadToUplink makes the node send what is for an address to the underlay, to a
+// neighbour that answers nothing.
+func (n *Node) LeadToUplink(to netip.Addr) {
+	n.t.Helper()
+	n.Do(func() error {
 		if err := addRoute("eth0", hostNet(to), netip.Addr{}); err != nil {
 			return fmt.Errorf("route to %s: %w", to, err)
 		}
