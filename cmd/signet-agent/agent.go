@@ -161,6 +161,7 @@ func (a *agent) openPods(ctx context.Context) error {
 		endpoints:  func() []cni.Endpoint { return usable(a.pods.Endpoints(), a.tunnel.current().Pods.V6) },
 		audit:      a.auditMode,
 		ignore:     func() identity.Ignore { return a.cfg.settings.current().ignore },
+		changed:    func() bool { return a.loops.stale.Swap(false) },
 		attest:     a.attest.ensure,
 		compiledIn: a.metrics.Compiled,
 	})

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -53,6 +54,7 @@ type loops struct {
 	attested *reconcile.Loop // what the others do
 	verified []identity.ID   // of this node's, as syncAttested last saw them
 	noticed  stopwatch       // the oldest new identity that is not in force
+	stale    atomic.Bool     // policies, identities or settings may have changed
 }
 
 func newLoops(a *agent) *loops {
@@ -105,7 +107,11 @@ func (l *loops) changed(kind kube.Kind) {
 	case kube.NewIdentities:
 		l.noticed.begin(time.Now())
 		l.meet.Poke()
-	case kube.Pods, kube.Namespaces, kube.NetworkPolicies, kube.Identities:
+	case kube.Namespaces, kube.NetworkPolicies, kube.Identities:
+		l.stale.Store(true)
+		l.agent.propagation.begin(time.Now())
+		l.rules.Poke()
+	case kube.Pods:
 		l.agent.propagation.begin(time.Now())
 		l.rules.Poke()
 	}
@@ -114,6 +120,7 @@ func (l *loops) changed(kind kube.Kind) {
 
 // configured pokes the loops that read live settings.
 func (l *loops) configured() {
+	l.stale.Store(true)
 	l.rules.Poke()
 	l.attested.Poke()
 	l.report.Poke()
@@ -137,6 +144,7 @@ func (l *loops) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			l.stale.Store(true)
 			for _, loop := range all {
 				loop.Poke()
 			}

@@ -48,6 +48,7 @@ func (l *loops) syncNewcomers(context.Context) error {
 	whole, err := l.agent.rules.meet()
 	switch {
 	case err != nil || whole:
+		l.stale.Store(true)
 		l.agent.propagation.begin(noticed)
 		l.rules.Poke()
 	case !noticed.IsZero():

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/identity"
 )
 
@@ -65,5 +66,35 @@ func TestMeetRefuses(t *testing.T) {
 	syncRules(t, r)
 	if _, known := k.table.Identities[id]; !known {
 		t.Error("the sync after a failure did not catch up")
+	}
+}
+
+// Where only pods have changed, nothing is compiled or compared anew; their
+// numbers are in force all the same, and so is what an earlier failure left.
+func TestSyncOfPodsAlone(t *testing.T) {
+	c := newFakeCluster()
+	ep := c.addPod("a", "old")
+	r, k := newTestRules(t, c)
+	syncRules(t, r)
+	loads := k.loads
+	c.still = true
+	c.policies = []policy.Policy{{Namespace: "shop", Name: "unnoticed", IsolatesIngress: true}}
+	c.relabel("a", "new")
+	late := c.addPod("b", "late")
+	syncRules(t, r)
+	if k.endpoints[ep.Addr] != roleID("new") || k.endpoints[late.Addr] != roleID("late") {
+		t.Errorf("endpoints have %v", k.endpoints)
+	}
+	if k.loads != loads || k.extensions != 2 {
+		t.Errorf("%d loads, %d extensions", k.loads-loads, k.extensions)
+	}
+	c.still, k.err = false, errors.New("the kernel has no memory")
+	if err := r.sync(t.Context()); !errors.Is(err, k.err) {
+		t.Errorf("got %v", err)
+	}
+	c.still, k.err, c.endpoints = true, nil, nil
+	syncRules(t, r)
+	if k.loads != loads+1 {
+		t.Errorf("%d loads: what failed is not done again", k.loads-loads)
 	}
 }

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
 	"reflect"
-	"slices"
 	"sync"
 	"time"
 
@@ -45,7 +43,10 @@ type rulesConfig struct {
 	registry  *identity.Registry
 	endpoints func() []cni.Endpoint
 	ignore    func() identity.Ignore
-	audit     func() audit
+	// changed reports whether policies, identities or settings may have changed
+	// since it was last called.
+	changed func() bool
+	audit   func() audit
 	// attest publishes identities before they are used, and gives those that
 	// other nodes would not take from this one yet.
 	attest func(context.Context, []identity.ID) (unverified []identity.ID, err error)
@@ -83,16 +84,34 @@ type member struct {
 }
 
 // sync brings the kernel in line with the cluster. Policy that knows an
-// endpoint's identity is in force before the endpoint gets it.
+// endpoint's identity is in force before the endpoint gets it. Unless policies
+// or identities may have changed, only the endpoints are looked at.
 func (r *rules) sync(ctx context.Context) error {
-	policies, _ := r.cluster.Policies()
-	r.learn()
-	members, failed := r.identify(ctx, policies)
+	whole := r.changed()
+	v := r.look()
+	if whole {
+		r.learn()
+	}
+	members, failed := r.identify(ctx, v)
 	members, waiting, err := r.vouch(ctx, members)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waiting = waiting
-	return errors.Join(r.apply(members, policies), failed, err)
+	if whole || !r.loaded { // what failed before is done again
+		return errors.Join(r.apply(members, v.policies), failed, err)
+	}
+	return errors.Join(r.take(members, v.policies), failed, err)
+}
+
+// take lets endpoints take their numbers under the policy in force. r.mu is
+// held.
+func (r *rules) take(members []member, policies []policy.Policy) error {
+	for _, m := range members {
+		if known, err := r.admit(m.id); err != nil || !known {
+			return errors.Join(err, r.apply(members, policies))
+		}
+	}
+	return r.setEndpoints(members)
 }
 
 // connect puts one new endpoint in force, with policy that knows it.
@@ -101,9 +120,9 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 	if err != nil {
 		return err
 	}
-	policies, _ := r.cluster.Policies()
+	v := r.look()
 	m := member{endpoint: ep, pod: pod}
-	if m.id, err = r.resolve(ctx, pod, policies); err != nil {
+	if m.id, err = r.resolve(ctx, pod, v); err != nil {
 		return err
 	}
 	if err := r.awaitVouched(ctx, m); err != nil {
@@ -119,7 +138,7 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 	case known:
 		return r.setEndpoint(m)
 	}
-	return r.apply([]member{m}, policies)
+	return r.apply([]member{m}, v.policies)
 }
 
 // disconnect forgets an endpoint; nothing passes to or from it any more.
@@ -134,64 +153,6 @@ func (r *rules) disconnect(ep cni.Endpoint) error {
 	return errors.Join(errs...)
 }
 
-// resolve gives a pod's number, allocating it if the cluster has none.
-func (r *rules) resolve(ctx context.Context, pod kube.Pod, policies []policy.Policy) (identity.ID, error) {
-	labels, ok := r.cluster.Namespaces()[pod.Namespace]
-	if !ok {
-		return identity.Unknown, fmt.Errorf("namespace %s is not known (yet)", pod.Namespace)
-	}
-	ignore := r.ignore().Counting(policy.NamedKeys(policies))
-	set := identity.NewSet(pod.Namespace, labels, pod.Labels, ignore)
-	id, err := r.registry.Resolve(ctx, set)
-	if err != nil {
-		return identity.Unknown, fmt.Errorf("identity of pod %s/%s: %w", pod.Namespace, pod.Name, err)
-	}
-	return id, nil
-}
-
-// resolving is how many new sets are published at a time.
-const resolving = 8
-
-// identify finds every endpoint's pod and number. An endpoint that fails
-// keeps what it has, and the error says so.
-func (r *rules) identify(ctx context.Context, policies []policy.Policy) ([]member, error) {
-	members := r.members()
-	errs := make([]error, len(members))
-	limit := make(chan struct{}, resolving)
-	var running sync.WaitGroup
-	for n := range members {
-		limit <- struct{}{}
-		running.Go(func() {
-			defer func() { <-limit }()
-			members[n].id, errs[n] = r.resolve(ctx, members[n].pod, policies)
-		})
-	}
-	running.Wait()
-	members = slices.DeleteFunc(members, func(m member) bool { return m.id == identity.Unknown })
-	return members, errors.Join(errs...)
-}
-
-// members gives the endpoints whose pods are known.
-func (r *rules) members() []member {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	pods := map[string]kube.Pod{}
-	for _, p := range r.cluster.LocalPods() {
-		pods[p.Namespace+"/"+p.Name+"/"+p.UID] = p
-	}
-	var members []member
-	for _, ep := range r.endpoints() {
-		pod, watched := pods[ep.Namespace+"/"+ep.Pod+"/"+ep.PodUID]
-		if watched {
-			delete(r.joining, ep.Addr)
-		} else if pod, watched = r.joining[ep.Addr]; !watched {
-			continue // its pod is gone, or CNI ADD has not come to connect yet
-		}
-		members = append(members, member{endpoint: ep, pod: pod})
-	}
-	return members
-}
-
 // learn takes in what the cluster published. A number that it published no
 // longer stays known for a while (identity.Grace), and an endpoint here that
 // needs it publishes it again.
@@ -204,11 +165,17 @@ func (r *rules) learn() {
 }
 
 // apply compiles and puts in force, then lets endpoints take their numbers.
-// Those that have left since they were listed are passed over. r.mu is held.
+// r.mu is held.
 func (r *rules) apply(members []member, policies []policy.Policy) error {
 	if err := r.load(r.registry.All(), policies, r.audit()); err != nil {
 		return err
 	}
+	return r.setEndpoints(members)
+}
+
+// setEndpoints passes over those that have left since they were listed. r.mu is
+// held.
+func (r *rules) setEndpoints(members []member) error {
 	here := map[string]bool{}
 	for _, ep := range r.endpoints() {
 		here[ep.HostIfName] = true

@@ -28,6 +28,7 @@ type fakeCluster struct {
 	forged     map[identity.ID]identity.Set // not in what the watch gives
 	creates    int
 	fresh      map[identity.ID]identity.Set // not given as new yet
+	still      bool                         // but for pods, nothing changes
 	audit      audit
 	hold       chan struct{} // if not nil, Create waits for it to close
 }
@@ -168,6 +169,7 @@ func newTestRules(t *testing.T, c *fakeCluster) (*rules, *fakeKernel) {
 		cluster: c, kernel: k, registry: identity.NewRegistry(c), ignore: identity.DefaultIgnore,
 		endpoints: func() []cni.Endpoint { return c.endpoints }, log: slog.New(slog.DiscardHandler),
 		attest:     func(context.Context, []identity.ID) ([]identity.ID, error) { return nil, nil },
+		changed:    func() bool { return !c.still },
 		compiledIn: func(time.Duration) {}, audit: func() audit { return c.audit },
 	}), k
 }
@@ -261,7 +263,7 @@ func TestDepartedEndpointStaysAway(t *testing.T) {
 	ep := c.addPod("a", "web")
 	r, k := newTestRules(t, c)
 	syncRules(t, r)
-	members, err := r.identify(t.Context(), nil)
+	members, err := r.identify(t.Context(), r.look())
 	if err != nil {
 		t.Fatal(err)
 	}
