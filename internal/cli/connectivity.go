@@ -165,7 +165,7 @@ func (r *connectivityRun) all(ctx context.Context) error {
 	}
 	watch := r.watch(ctx)
 	r.progress(fmt.Sprintf("trying paths between %s", count(len(r.agents), "node", "nodes")))
-	r.ask(ctx, r.openPaths())
+	r.askUntilRight(ctx, r.openPaths())
 	r.results = append(r.results, watch.encrypted(r)...)
 	r.progress("trying the same with policies in force")
 	if err := r.trial.Isolate(ctx); err != nil {

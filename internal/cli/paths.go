@@ -37,8 +37,9 @@ const (
 	// silenceWait is how long nothing may come for it to count as silence. It
 	// includes the first repetition of a SYN.
 	silenceWait = 3 * time.Second
-	// policyWait is how long policies may take to be in force everywhere.
-	policyWait = 30 * time.Second
+	// settleWait is how long Services and policies may take to be in force
+	// everywhere.
+	settleWait = 30 * time.Second
 	// askTime bounds all questions of one pod.
 	askTime = 2 * time.Minute
 )
@@ -154,22 +155,24 @@ func (r *connectivityRun) policyPaths() (list []path) {
 	return list
 }
 
-// ask tries paths and keeps the results.
-func (r *connectivityRun) ask(ctx context.Context, paths []path) {
-	r.results = append(r.results, r.outcomes(ctx, paths)...)
-}
-
-// askUntilRight tries again what is not right while policies may not be in
-// force everywhere.
+// askUntilRight tries paths and keeps the results. What is not right is tried
+// again while what was created may not be in force everywhere.
 func (r *connectivityRun) askUntilRight(ctx context.Context, paths []path) {
-	deadline := time.Now().Add(policyWait)
+	deadline := time.Now().Add(settleWait)
 	for {
-		results := r.outcomes(ctx, paths)
-		wrong := slices.ContainsFunc(results, func(p PathResult) bool { return !p.OK })
-		if !wrong || time.Now().After(deadline) || !sleep(ctx, time.Second) {
-			r.results = append(r.results, results...)
+		var wrong []path
+		for n, result := range r.outcomes(ctx, paths) {
+			if result.OK || time.Now().After(deadline) || ctx.Err() != nil {
+				r.results = append(r.results, result)
+				continue
+			}
+			wrong = append(wrong, paths[n])
+		}
+		if paths = wrong; len(paths) == 0 {
 			return
 		}
+		r.progress(fmt.Sprintf("trying %s again", count(len(paths), "path", "paths")))
+		sleep(ctx, time.Second)
 	}
 }
 

@@ -25,7 +25,7 @@ func (a *app) probeCommand() *cobra.Command {
 }
 
 func (a *app) probeServeCommand() *cobra.Command {
-	var name string
+	var name, address string
 	var ports []uint
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Answer over TCP and UDP with a name", Args: noArgs,
@@ -38,10 +38,11 @@ func (a *app) probeServeCommand() *cobra.Command {
 				}
 				list = append(list, uint16(p))
 			}
-			return probe.Serve(cmd.Context(), name, list)
+			return probe.Serve(cmd.Context(), name, address, list)
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "name to answer with")
+	cmd.Flags().StringVar(&address, "address", "", "address to listen on (default all)")
 	cmd.Flags().UintSliceVar(&ports, "port", nil, "port to listen on; may be repeated")
 	return cmd
 }

@@ -215,10 +215,14 @@ func (d *dump) nodes(ctx context.Context) {
 	}
 	d.target.each(ctx, sessions, func(agent agents.Agent) {
 		d.app.progress("node " + agent.Node)
+		var asking sync.WaitGroup
 		for name, command := range nodeParts {
-			raw, err := d.there(ctx, agent, command)
-			d.add("nodes/"+agent.Node+"/"+name, raw, err)
+			asking.Go(func() {
+				raw, err := d.there(ctx, agent, command)
+				d.add("nodes/"+agent.Node+"/"+name, raw, err)
+			})
 		}
+		asking.Wait()
 	})
 }
 

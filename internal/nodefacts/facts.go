@@ -61,7 +61,7 @@ func Collect(cniDir string) Facts {
 	f.filter()
 	f.settings()
 	files, _ := filepath.Glob(filepath.Join(cniDir, "*.conf*")) // the pattern is good
-	for _, path := range files { // others of that directory may hold credentials
+	for _, path := range files {                                // others of that directory may hold credentials
 		f.CNI[filepath.Base(path)] = f.file(path)
 	}
 	return f

@@ -101,6 +101,9 @@ func ask(ctx context.Context, q Question) Outcome {
 		}
 	case DNS:
 		o.Addrs, err = new(net.Resolver).LookupNetIP(ctx, "ip", q.At)
+		for n := range o.Addrs {
+			o.Addrs[n] = o.Addrs[n].Unmap()
+		}
 	default:
 		err = fmt.Errorf("unknown kind of question %q", q.Kind)
 	}

@@ -24,7 +24,7 @@ func serve(t *testing.T, name string) netip.AddrPort {
 	_ = l.Close() // Serve takes the port over
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- probe.Serve(ctx, name, []uint16{at.Port()}) }()
+	go func() { done <- probe.Serve(ctx, name, "127.0.0.1", []uint16{at.Port()}) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -112,7 +112,7 @@ func TestAsk(t *testing.T) {
 
 func TestServeTellsThatAPortIsTaken(t *testing.T) {
 	at := serve(t, "first")
-	if err := probe.Serve(t.Context(), "second", []uint16{at.Port()}); err == nil || !strings.Contains(err.Error(), "address already in use") {
+	if err := probe.Serve(t.Context(), "second", "127.0.0.1", []uint16{at.Port()}); err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("%v", err)
 	}
 }

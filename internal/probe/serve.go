@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,15 +15,15 @@ import (
 // answerTime bounds one TCP connection.
 const answerTime = 10 * time.Second
 
-// Serve answers over TCP and UDP on all addresses and the given ports until ctx
-// ends. It fails if it cannot listen on one of them.
-func Serve(ctx context.Context, name string, ports []uint16) error {
+// Serve answers over TCP and UDP on an address (empty: all) and the given ports
+// until ctx ends. It fails if it cannot listen on one of them.
+func Serve(ctx context.Context, name, address string, ports []uint16) error {
 	s := &server{name: name}
 	defer s.running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for _, port := range ports {
-		if err := s.listen(ctx, fmt.Sprintf(":%d", port)); err != nil {
+		if err := s.listen(ctx, net.JoinHostPort(address, strconv.Itoa(int(port)))); err != nil {
 			return err
 		}
 	}

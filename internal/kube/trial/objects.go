@@ -29,8 +29,13 @@ func (c Config) pods(number int, node string) []*corev1.Pod {
 	server := c.pod(number, node, Server, "probe", "serve", "--name", name,
 		"--port", fmt.Sprint(Port), "--port", fmt.Sprint(PortNoIngress), "--port", fmt.Sprint(PortNoEgress))
 	server.Spec.Containers[0].ReadinessProbe = listens(Port)
-	host := c.pod(number, node, Host, "probe", "serve", "--name", Name(Host, number), "--port", fmt.Sprint(c.HostPort))
+	host := c.pod(number, node, Host, "probe", "serve", "--name", Name(Host, number), "--port", fmt.Sprint(c.HostPort),
+		// An answer over UDP has to come from the address that was asked.
+		"--address", "$(ADDRESS)")
 	host.Spec.HostNetwork = true
+	host.Spec.Containers[0].Env = []corev1.EnvVar{{
+		Name: "ADDRESS", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.hostIP"}},
+	}}
 	host.Spec.Containers[0].ReadinessProbe = listens(int(c.HostPort))
 	return []*corev1.Pod{c.pod(number, node, Client, "probe", "serve", "--name", Name(Client, number)), server, host}
 }
