@@ -105,8 +105,11 @@ func (t target) stream(ctx context.Context, agent agents.Agent, command []string
 			return ctx.Err()
 		}
 	})
-	if err == nil && follow {
+	switch {
+	case err == nil && follow:
 		return errStreamEnded
+	case !follow && errors.Is(err, context.DeadlineExceeded):
+		return errNoAnswer
 	}
 	return err
 }

@@ -132,7 +132,7 @@ func TestFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer live.Stop()
-	first := f.next(t, func(f api.Flow) bool { return f.Verdict == api.Admitted && f.Dst.Pod == "vip" })
+	first := f.next(t, func(f api.Flow) bool { return f.Verdict == api.Admitted && f.Dst.Pod == "vip" && f.Src.Namespace == in })
 	t.Logf("shown %s after the packet", time.Since(first.Time).Round(time.Millisecond))
 	if first.Node != cluster.Nodes[lab.Worker].Name || first.Direction != api.Ingress || first.Src.Pod != "security" ||
 		first.Src.Labels["role"] != "security" || first.Dst.Labels["role"] != "vip" || first.Src.Addr != pods["security"].Addr ||
@@ -141,8 +141,8 @@ func TestFollow(t *testing.T) {
 		t.Errorf("the first packet: %+v", first)
 	}
 	apply(t, fmt.Sprintf(moreManifest, in))
-	again := f.next(t, func(f api.Flow) bool { return f.Again && f.Dst.Port == 80 || f.Again && f.Src.Port == 80 })
-	if again.Verdict != api.Admitted || again.Revision == first.Revision {
+	again := f.next(t, func(f api.Flow) bool { return f.Again && f.Node == first.Node && f.Verdict == api.Admitted })
+	if again.Revision == first.Revision || again.Src.Port != first.Src.Port && again.Dst.Port != first.Src.Port {
 		t.Errorf("judged again: %+v", again)
 	}
 	live.Stop()

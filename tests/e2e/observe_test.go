@@ -8,9 +8,12 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/cli"
@@ -25,7 +28,11 @@ func signet(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
-	args = append(args, "--context", cluster.Context)
+	if args[0] == cobra.ShellCompRequestCmd { // the last argument is what is completed
+		args = slices.Insert(args, 1, "--context", cluster.Context)
+	} else {
+		args = append(args, "--context", cluster.Context)
+	}
 	code = cli.Run(ctx, args, cli.Env{
 		Version: "e2e", Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Now: time.Now,
 		Connect: func(c agents.Config) (cli.Cluster, error) { return agents.Connect(c) },

@@ -15,6 +15,12 @@ import (
 	"k8s.io/klog/v2"
 )
 
+// A command asks for some dozen things at once.
+const (
+	requestsPerSecond = 50
+	requestBurst      = 100
+)
+
 // listTime bounds one request that is no session.
 const listTime = 15 * time.Second
 
@@ -46,6 +52,7 @@ func Connect(c Config) (*Cluster, error) {
 	}
 	config.UserAgent = "signet"
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // what fails comes back as an error
+	config.QPS, config.Burst = requestsPerSecond, requestBurst
 	core, err := typedcorev1.NewForConfig(config)
 	if err != nil {
 		return nil, explainConfig(err)
