@@ -185,13 +185,20 @@ func TestFilters(t *testing.T) {
 		filter []string
 		fits   bool
 	}{
-		{[]string{"--pod", in + "/vip"}, true}, {[]string{"--pod", in + "/security"}, false},
-		{[]string{"--label", "role=stranger"}, true}, {[]string{"--label", "role=none"}, false},
-		{[]string{"--identity", drop.Src.Identity.String()}, true}, {[]string{"--identity", "world"}, false},
-		{[]string{"--port", "80"}, true}, {[]string{"--port", "81"}, false},
-		{[]string{"--policy", policy}, true}, {[]string{"--policy", in + "/other"}, false},
-		{[]string{"--since", "5m"}, true}, {[]string{"--since", "1ms"}, false},
-		{[]string{"--reason", "policy-ingress"}, true}, {[]string{"--protocol", "udp"}, false},
+		{[]string{"--pod", in + "/vip"}, true},
+		{[]string{"--pod", in + "/security"}, false},
+		{[]string{"--label", "role=stranger"}, true},
+		{[]string{"--label", "role=none"}, false},
+		{[]string{"--identity", drop.Src.Identity.String()}, true},
+		{[]string{"--identity", "world"}, false},
+		{[]string{"--port", "80"}, true},
+		{[]string{"--port", "81"}, false},
+		{[]string{"--policy", policy}, true},
+		{[]string{"--policy", in + "/other"}, false},
+		{[]string{"--since", "5m"}, true},
+		{[]string{"--since", "1ms"}, false},
+		{[]string{"--reason", "policy-ingress"}, true},
+		{[]string{"--protocol", "udp"}, false},
 	} {
 		out, errs, code := signet(t, append(base, c.filter...)...)
 		if found := strings.Contains(out, "stranger"); code != 0 || found != c.fits {

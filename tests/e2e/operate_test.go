@@ -93,7 +93,7 @@ func TestConnectivityInterrupted(t *testing.T) {
 // TestSysdump looks for all that must not be in the archive, and for what must.
 func TestSysdump(t *testing.T) {
 	const secret = "e2e-sysdump-password-3141592653"
-	create(t, alone("sysdump"))
+	create(t, alone("sysdump"), server("sysdump", "dumped", lab.Worker))
 	apply(t, fmt.Sprintf(secretManifest, prefix+"sysdump", secret, lab.Image))
 	path := filepath.Join(t.TempDir(), "dump.tar.gz")
 	out, errs, code := signet(t, "sysdump", "--file", path)
@@ -111,7 +111,7 @@ func TestSysdump(t *testing.T) {
 	}
 	wants(t, "tunnels", found["cluster/tunnels.json"], cluster.Nodes[0].Name, "publicKey")
 	wants(t, "configuration", found["cluster/config.json"], "clusterCIDR")
-	wants(t, "pods", found["cluster/pods.json"], "dumped")
+	wants(t, "pods", found["cluster/pods.json"], "dumped", "holder", "PASSWORD")
 	for what, text := range secrets(t, secret) {
 		for name, content := range found {
 			if strings.Contains(content, text) {
@@ -129,7 +129,7 @@ stringData: {password: %[2]s}
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: dumped, namespace: %[1]s}
+metadata: {name: holder, namespace: %[1]s}
 spec:
   containers:
   - {name: c, image: "%[3]s", command: [sh, -c, "sleep 3600 # %[2]s"], env: [{name: PASSWORD, value: %[2]s}]}
