@@ -125,7 +125,7 @@ func (f *following) next(t *testing.T, wanted func(api.Flow) bool) api.Flow {
 // to say, judged again when the policy changes, and its end.
 func TestFollow(t *testing.T) {
 	in, pods := concert(t, "follow")
-	f := follow(t, "--namespace", in, "-o", "json")
+	f := follow(t, "--last", "0", "--namespace", in, "-o", "json")
 	time.Sleep(3 * time.Second)
 	live, err := cluster.Watch(t.Context(), lab.Live, pods["security"], pods["vip"], 80)
 	if err != nil {
