@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/internal/metrics"
@@ -59,6 +60,9 @@ func (s *status) Snapshot() metrics.Snapshot {
 	}
 	if !snap.Started {
 		return snap
+	}
+	for _, reason := range datapath.Reasons() {
+		snap.Drops[reason.String()] = metrics.Count{} // a first drop is an increase
 	}
 	for reason, drop := range st.Drops {
 		snap.Drops[reason] = metrics.Count{Packets: drop.Packets, Bytes: drop.Bytes}
