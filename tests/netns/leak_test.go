@@ -3,6 +3,7 @@ package netns_test
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -87,10 +88,13 @@ func newLeakField(t *testing.T) *leakField {
 	f.late = c.AddNode(netip.MustParsePrefix("10.244.3.0/24"))
 	f.heir = c.AddNode(f.n2.PodCIDR)
 	f.booted = c.AddBootedNode()
-	for _, h := range []*harness.Host{&f.a.Host, &f.b.Host, &f.n1.Host, &f.n2.Host, c.World} {
-		h.EchoUDP(7)
-		h.EchoTCP(7)
+	for _, h := range []*harness.Host{&f.a.Host, &f.b.Host, &f.n1.Host, &f.n2.Host} {
+		for _, family := range families {
+			family.of(h).EchoUDP(7)
+			family.of(h).EchoTCP(7)
+		}
 	}
+	c.World.EchoUDP(7)
 	b := netip.AddrPortFrom(f.b.Addr, 7)
 	c.SetServices(clusterIP(f.service.Addr().String(), f.service.Port(), b))
 	f.n1.SetForwards(harness.Forward{Port: nodePort, To: b, Masquerade: true})
@@ -109,37 +113,57 @@ type attempt struct {
 	run  func(limit time.Duration) error
 }
 
+// families are how a host with both speaks.
+var families = []struct {
+	name string
+	of   func(*harness.Host) *harness.Host
+}{{"IPv4", func(h *harness.Host) *harness.Host { return h }}, {"IPv6", (*harness.Host).IPv6}}
+
 func (f *leakField) attempts() []attempt {
-	payload := harness.Filler(3000) // in fragments, over UDP
-	var list []attempt
-	talk := func(name string, from *harness.Host, to netip.AddrPort) {
-		list = append(list,
-			attempt{name + ", TCP", func(limit time.Duration) error { return from.CallTCP(to, payload, limit) }},
-			attempt{name + ", UDP in fragments", func(limit time.Duration) error { return from.EchoOnce(to, payload, limit) }})
-	}
-	at := func(h *harness.Host, port uint16) netip.AddrPort { return netip.AddrPortFrom(h.Addr, port) }
-	a, b, n1, n2 := &f.a.Host, &f.b.Host, &f.n1.Host, &f.n2.Host
-	talk("pod to remote pod", a, at(b, 7))
-	talk("remote pod to pod", b, at(a, 7))
-	talk("pod to remote node", a, at(n2, 7))
-	talk("process of a node to remote pod", n1, at(b, 7))
-	talk("process of a remote node to pod", n2, at(a, 7))
-	talk("pod to Service", a, f.service)
-	talk("world to NodePort, pod on another node", f.World, at(n1, nodePort))
-	talk("pod to hostPort of another node", a, at(n2, hostPort))
-	for name, ends := range map[string][2]*harness.Host{
-		"pod to remote pod": {a, b}, "pod to remote node": {a, n2}, "process of a node to remote pod": {n1, b},
-	} {
-		list = append(list,
-			attempt{name + ", echo in fragments", func(limit time.Duration) error { return ends[0].Ping(ends[1].Addr, 3000, limit) }},
-			attempt{name + ", ICMP error", func(limit time.Duration) error {
-				if err := refusal(ends[0], at(ends[1], 4999), limit); !errors.Is(err, syscall.ECONNREFUSED) {
-					return errors.Join(errors.New("want a refusal"), err)
-				}
-				return nil
-			}})
+	list := slices.Concat(
+		talk("pod to Service", &f.a.Host, f.service),
+		talk("world to NodePort, pod on another node", f.World, at(&f.n1.Host, nodePort)),
+		talk("pod to hostPort of another node", &f.a.Host, at(&f.n2.Host, hostPort)))
+	for _, family := range families {
+		a, b, n1, n2 := family.of(&f.a.Host), family.of(&f.b.Host), family.of(&f.n1.Host), family.of(&f.n2.Host)
+		for _, p := range []path{
+			{"pod to remote pod", a, b},
+			{"remote pod to pod", b, a},
+			{"pod to remote node", a, n2},
+			{"process of a node to remote pod", n1, b},
+			{"process of a remote node to pod", n2, a},
+		} {
+			name := family.name + ", " + p.name
+			list = append(list, talk(name, p.client, at(p.server, 7))...)
+			if p.server != a {
+				list = append(list, ask(name, p)...)
+			}
+		}
 	}
 	return list
+}
+
+func at(h *harness.Host, port uint16) netip.AddrPort { return netip.AddrPortFrom(h.Addr, port) }
+
+func talk(name string, from *harness.Host, to netip.AddrPort) []attempt {
+	payload := harness.Filler(3000) // in fragments, over UDP
+	return []attempt{
+		{name + ", TCP", func(limit time.Duration) error { return from.CallTCP(to, payload, limit) }},
+		{name + ", UDP in fragments", func(limit time.Duration) error { return from.EchoOnce(to, payload, limit) }},
+	}
+}
+
+// ask sends what ICMP answers.
+func ask(name string, p path) []attempt {
+	return []attempt{
+		{name + ", echo in fragments", func(limit time.Duration) error { return p.client.Ping(p.server.Addr, 3000, limit) }},
+		{name + ", ICMP error", func(limit time.Duration) error {
+			if err := refusal(p.client, at(p.server, 4999), limit); !errors.Is(err, syscall.ECONNREFUSED) {
+				return errors.Join(errors.New("want a refusal"), err)
+			}
+			return nil
+		}},
+	}
 }
 
 // attemptAll makes every attempt at once, which has to succeed or to fail.
