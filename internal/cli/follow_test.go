@@ -16,7 +16,7 @@ import (
 // following is a command that runs.
 type following struct {
 	t     *testing.T
-	lines *bufio.Scanner // of standard output and standard error
+	lines chan string // of standard output and standard error
 	stop  context.CancelFunc
 	code  chan int
 }
@@ -25,7 +25,13 @@ func follow(t *testing.T, c *cluster, args ...string) *following {
 	t.Helper()
 	r, w := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
-	f := &following{t: t, lines: bufio.NewScanner(r), stop: cancel, code: make(chan int, 1)}
+	f := &following{t: t, lines: make(chan string), stop: cancel, code: make(chan int, 1)}
+	go func() {
+		defer close(f.lines)
+		for scan := bufio.NewScanner(r); scan.Scan(); {
+			f.lines <- scan.Text()
+		}
+	}()
 	go func() {
 		f.code <- cli.Run(ctx, append([]string{"flows", "-f"}, args...), environment(c, w, w))
 		_ = w.Close() // cannot fail
@@ -36,21 +42,26 @@ func follow(t *testing.T, c *cluster, args ...string) *following {
 
 func (f *following) want(parts ...string) {
 	f.t.Helper()
-	if !f.lines.Scan() {
-		f.t.Fatalf("ended instead of %q", parts)
-	}
-	for _, part := range parts {
-		if !strings.Contains(f.lines.Text(), part) {
-			f.t.Errorf("line %q, want %q in it", f.lines.Text(), part)
+	select {
+	case line, more := <-f.lines:
+		if !more {
+			f.t.Fatalf("ended instead of %q", parts)
 		}
+		for _, part := range parts {
+			if !strings.Contains(line, part) {
+				f.t.Errorf("line %q, want %q in it", line, part)
+			}
+		}
+	case <-time.After(time.Minute):
+		f.t.Fatalf("no line, want %q", parts)
 	}
 }
 
 func (f *following) end(code int) {
 	f.t.Helper()
 	go func() {
-		for f.lines.Scan() {
-			f.t.Errorf("at the end: %q", f.lines.Text())
+		for line := range f.lines {
+			f.t.Errorf("at the end: %q", line)
 		}
 	}()
 	select {
