@@ -9,6 +9,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -231,4 +234,30 @@ func TestVerdictLog(t *testing.T) {
 		}
 	}
 	t.Errorf("no verdict of %s in the log of %s", in, agent)
+}
+
+// TestKubectl runs the binary as kubectl's plugin, and kubectl completes for it.
+func TestKubectl(t *testing.T) {
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "kubectl-signet"), "../../cmd/signet")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.Symlink("kubectl-signet", filepath.Join(dir, "kubectl_complete-signet")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"signet", "status", "--context", cluster.Context}, "3 of 3 nodes ready"},
+		{[]string{"signet", "policy", "why", "--help"}, "kubectl signet policy why [flags]"},
+		{[]string{"__complete", "signet", "--context", cluster.Context, "status", "--node", ""}, cluster.Nodes[0].Name},
+	} {
+		out, err := exec.CommandContext(t.Context(), "kubectl", c.args...).Output()
+		if err != nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("kubectl %q: %v: no %q in\n%s", c.args, err, c.want, out)
+		}
+	}
 }
