@@ -57,6 +57,6 @@ const kinds = {
 export const kindBadge = (kind) => kinds[kind] ?? kind.slice(0, 2).toUpperCase();
 
 export function kindName(w) {
-  if (w.kind === "Pods") return "Pods with the same labels";
+  if (w.kind === "Pods") return "Pods by label";
   return w.kind === "Outside" ? "Outside the pods" : w.kind;
 }
