@@ -28,6 +28,7 @@ type tunnel struct {
 	keys          *overlaytunnel.Keys
 	first, second *device.Device
 	core          *overlaytunnel.Tunnel // nil until drive
+	lately        locations.Memory      // of sync
 
 	mu   sync.Mutex
 	last tunnelPlan
@@ -190,7 +191,9 @@ func (t *tunnel) sync(ctx context.Context) error {
 	if err := t.apply(ctx, next); err != nil {
 		return err
 	}
-	if _, err := t.agent.datapath.SetLocations(locations.Of(next.Result)); err != nil {
+	table := locations.Of(next.Result)
+	t.lately.Close(table, time.Now())
+	if _, err := t.agent.datapath.SetLocations(table); err != nil {
 		return err
 	}
 	self, err := t.self() // the devices' keys may be others by now

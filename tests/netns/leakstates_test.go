@@ -11,17 +11,11 @@ import (
 )
 
 // sendJunk has pod a send, from its own address, what opens no flow or is no
-// IPv4, to everybody whom its node knows.
+// IPv4, to everybody whom its node knows, or knew lately.
 func sendJunk(t *testing.T, f *leakField) {
 	t.Helper()
 	out := f.a.Frames("eth0")
-	targets := []netip.Addr{f.b.Addr, f.World.Addr, netip.MustParseAddr("10.244.77.7")}
-	for _, n := range f.Nodes[1:] {
-		if f.n1.Knows(n) {
-			targets = append(targets, n.Addr)
-		}
-	}
-	for _, to := range targets {
+	for _, to := range []netip.Addr{f.b.Addr, f.n2.Addr, f.World.Addr, netip.MustParseAddr("10.244.77.7")} {
 		far := netip.AddrPortFrom(to, 4000)
 		near := netip.AddrPortFrom(f.a.Addr, 4001)
 		for _, p := range []harness.Packet{
@@ -122,7 +116,7 @@ func nodeAdded(t *testing.T, f *leakField) {
 	}
 	must(t, f.n1.SyncWith(f.n2)) // and it is removed
 	must(t, f.n2.SyncWith(f.n1))
-	silentAll(toNode)
+	silentAll(toNode, [2]*harness.Host{&f.a.Host, &f.late.Host}, [2]*harness.Host{f.a.IPv6(), f.late.IPv6()})
 }
 
 // reusedRange: a node is removed, goes on, and another has its pods' range.

@@ -2,10 +2,8 @@ package harness
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/signet-cni/signet/internal/guard"
-	"github.com/signet-cni/signet/overlay"
 )
 
 // AddNode starts one more node, with these addresses for its pods, which may be
@@ -27,9 +25,4 @@ func (c *Cluster) AddBootedNode() *Node {
 	n := c.boot(c.podRange(len(c.machines) + 1))
 	n.Do(func() error { return guard.Set(c.options.guard()) })
 	return n
-}
-
-// Knows says whether the node's plan has another one.
-func (n *Node) Knows(other *Node) bool {
-	return slices.ContainsFunc(n.Plan.Peers, func(p overlay.Peer) bool { return p.Name == other.name })
 }

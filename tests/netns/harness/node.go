@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,6 +48,7 @@ type Node struct {
 	wg      *wireGuard
 	keys    *tunnel.Keys
 	tunnel  *tunnel.Tunnel
+	lately  locations.Memory
 	cni     *cniSide
 }
 
@@ -164,7 +166,9 @@ func (n *Node) sync(nodes []overlay.Node) error {
 	if err := n.configure(); err != nil {
 		return err
 	}
-	_, err := n.Datapath.SetLocations(locations.Of(n.Plan))
+	table := locations.Of(n.Plan)
+	n.lately.Close(table, time.Now())
+	_, err := n.Datapath.SetLocations(table)
 	return err
 }
 
