@@ -65,7 +65,7 @@ func bothFamilies(list []service.Service) []service.Service {
 
 // sixFrontend is six for a frontend, which may be every node's.
 func sixFrontend(a netip.Addr) netip.Addr {
-	if !a.IsValid() {
+	if a.IsUnspecified() {
 		return netip.IPv6Unspecified()
 	}
 	return six(a)

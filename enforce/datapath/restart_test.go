@@ -54,7 +54,7 @@ func fullTable() *policy.Table {
 
 func fullServices() []service.Service {
 	node := on(policy.UDP, backendB, backendFar)
-	node.Frontends = append(node.Frontends, service.Frontend{Port: 30053, Protocol: policy.UDP})
+	node.Frontends = append(node.Frontends, service.Frontend{Addr: netip.IPv4Unspecified(), Port: 30053, Protocol: policy.UDP})
 	node.Affinity = time.Hour
 	return []service.Service{on(policy.TCP, backendFar, backendB), node}
 }

@@ -127,7 +127,7 @@ func TestSpecialServices(t *testing.T) {
 	a, b := podA(), podB()
 	gateway := gatewayAddr
 	nodePort := on(policy.TCP, backendB)
-	nodePort.Frontends = []service.Frontend{{Port: 30080, Protocol: policy.TCP}}
+	nodePort.Frontends = []service.Frontend{{Addr: netip.IPv4Unspecified(), Port: 30080, Protocol: policy.TCP}}
 	backendA := netip.MustParseAddrPort(addrA + ":8080")
 	tell(t, []story{
 		{"NodePort at every node's address, and no other", []step{

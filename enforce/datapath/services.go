@@ -12,7 +12,7 @@ import (
 )
 
 // SetServices puts the whole set in force. A frontend leads to the backends of
-// its own family; 0.0.0.0 and :: (or no address, for IPv4) stand for every
+// its own family; 0.0.0.0 and :: stand for every
 // address of every node. Sets of backends are numbered by
 // their content, so a service switches from one whole set to another.
 func (d *Datapath) SetServices(desired []service.Service) (changed bool, err error) {
@@ -57,6 +57,9 @@ func toServices(list []service.Service) (map[bpfServiceKey]bpfService, map[bpfBa
 			}
 		}
 		for _, f := range s.Frontends {
+			if !f.Addr.IsValid() {
+				return nil, nil, fmt.Errorf("service %s/%s: port %d has no address", s.Namespace, s.Name, f.Port)
+			}
 			key, value := toServiceKey(f), values[familyOf(f.Addr)]
 			if old, ok := frontends[key]; ok && old != value {
 				return nil, nil, fmt.Errorf("service %s/%s: %v port %d is another service's too",
@@ -69,9 +72,6 @@ func toServices(list []service.Service) (map[bpfServiceKey]bpfService, map[bpfBa
 }
 
 func toServiceKey(f service.Frontend) bpfServiceKey {
-	if !f.Addr.IsValid() {
-		f.Addr = netip.IPv4Unspecified()
-	}
 	return bpfServiceKey{Addr: toAddr(f.Addr), Port: toPort(f.Port), Protocol: uint8(f.Protocol)}
 }
 

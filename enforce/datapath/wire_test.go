@@ -45,18 +45,8 @@ type goldenPacket struct {
 
 func goldenPackets(t testing.TB) []goldenPacket {
 	t.Helper()
-	text, err := os.ReadFile("../../overlay/wire/testdata/golden.txt")
-	must(t, err)
 	var all []goldenPacket
-	for block := range strings.SplitSeq(string(text), "\n\n") {
-		fields := map[string]string{}
-		for line := range strings.Lines(block) {
-			key, value, _ := strings.Cut(line, " ")
-			fields[key] = strings.TrimSpace(value)
-		}
-		if fields["name"] == "" {
-			continue
-		}
+	for _, fields := range goldenBlocks(t, "golden.txt") {
 		g := goldenPacket{name: fields["name"], reply: fields["reply"] == "1"}
 		g.ipv4, g.tunnel = unhex(t, fields["ipv4"]), unhex(t, fields["tunnel"])
 		if g.back = g.ipv4; fields["back"] != "same" {
@@ -64,8 +54,30 @@ func goldenPackets(t testing.TB) []goldenPacket {
 		}
 		all = append(all, g)
 	}
-	if len(all) < 9 {
-		t.Fatalf("only %d golden packets", len(all))
+	return all
+}
+
+// goldenBlocks reads a file of golden packets: blocks of lines with a field's name
+// and its value.
+func goldenBlocks(t testing.TB, name string) []map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../../overlay/wire/testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []map[string]string
+	for block := range strings.SplitSeq(string(text), "\n\n") {
+		fields := map[string]string{}
+		for line := range strings.Lines(block) {
+			key, value, _ := strings.Cut(line, " ")
+			fields[key] = strings.TrimSpace(value)
+		}
+		if fields["name"] != "" {
+			all = append(all, fields)
+		}
+	}
+	if len(all) < 11 {
+		t.Fatalf("only %d golden packets in %s", len(all), name)
 	}
 	return all
 }

@@ -12,7 +12,7 @@ import (
 // Frontend is one address and port that a Service answers at.
 type Frontend struct {
 	// Addr is the ClusterIP; 0.0.0.0 or :: stands for every address of that
-	// family of every node (a NodePort), the zero Addr for every IPv4 one.
+	// family of every node (a NodePort).
 	Addr     netip.Addr
 	Port     uint16
 	Protocol policy.Protocol // TCP, UDP or SCTP

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,20 +24,8 @@ type golden struct {
 
 func readGolden(t testing.TB) []golden {
 	t.Helper()
-	text, err := os.ReadFile("testdata/golden.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var all []golden
-	for block := range strings.SplitSeq(string(text), "\n\n") {
-		fields := map[string]string{}
-		for line := range strings.Lines(block) {
-			key, value, _ := strings.Cut(line, " ")
-			fields[key] = strings.TrimSpace(value)
-		}
-		if fields["name"] == "" {
-			continue
-		}
+	for _, fields := range goldenBlocks(t, "golden.txt") {
 		g := golden{name: fields["name"], reply: fields["reply"] == "1"}
 		g.ipv4, g.tunnel = unhex(t, fields["ipv4"]), unhex(t, fields["tunnel"])
 		g.back = g.ipv4
@@ -45,8 +34,30 @@ func readGolden(t testing.TB) []golden {
 		}
 		all = append(all, g)
 	}
-	if len(all) == 0 {
-		t.Fatal("no golden packets")
+	return all
+}
+
+// goldenBlocks reads a file of golden packets: blocks of lines with a field's name
+// and its value.
+func goldenBlocks(t testing.TB, name string) []map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []map[string]string
+	for block := range strings.SplitSeq(string(text), "\n\n") {
+		fields := map[string]string{}
+		for line := range strings.Lines(block) {
+			key, value, _ := strings.Cut(line, " ")
+			fields[key] = strings.TrimSpace(value)
+		}
+		if fields["name"] != "" {
+			all = append(all, fields)
+		}
+	}
+	if len(all) < 11 {
+		t.Fatalf("only %d golden packets in %s", len(all), name)
 	}
 	return all
 }
