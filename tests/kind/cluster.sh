@@ -9,11 +9,12 @@ PATH=$SIGNET_CACHE/bin:$PATH
 
 if kind get clusters 2>/dev/null | grep -qx "$CLUSTER"; then
 	kind export kubeconfig --quiet --name "$CLUSTER" || true
-	if kubectl --context "kind-$CLUSTER" get --raw /readyz >/dev/null 2>&1; then
+	families=$(kubectl --context "kind-$CLUSTER" get nodes -o 'jsonpath={.items[0].spec.podCIDRs}' 2>/dev/null || true)
+	if [[ $families == *,* ]] && kubectl --context "kind-$CLUSTER" get --raw /readyz >/dev/null 2>&1; then
 		say "cluster $CLUSTER is there"
 		exit
 	fi
-	say "cluster $CLUSTER does not answer; making it anew"
+	say "cluster $CLUSTER does not answer, or has no IPv6; making it anew"
 	kind delete cluster --name "$CLUSTER"
 fi
 

@@ -32,8 +32,16 @@ runs=$(kubectl get daemonset signet -n kube-system --ignore-not-found \
 	-o "jsonpath={.metadata.annotations.${mark//./\\.}}")
 
 [[ $runs == "$image" ]] || "$KIND_DIR/load-image.sh" "$SIGNET_IMAGE"
+# The manifest, with the ranges of this cluster.
+manifest() {
+	local pods services
+	pods=$(awk '$1 == "podSubnet:" { print $2 }' "$KIND_DIR/cluster.yaml")
+	services=$(awk '$1 == "serviceSubnet:" { print $2 }' "$KIND_DIR/cluster.yaml")
+	sed -E "s|^( *clusterCIDR:).*|\1 $pods|; s|^( *serviceCIDR:).*|\1 $services|" "$REPO/deploy/signet.yaml"
+}
+
 say "kubectl apply -f deploy/signet.yaml"
-kubectl apply -f "$REPO/deploy/signet.yaml" | awk '$NF != "unchanged" { print "    " $0 }' >&2
+manifest | kubectl apply -f - | awk '$NF != "unchanged" { print "    " $0 }' >&2
 # A new image has the old one's name, so nothing but a restart makes the nodes take it.
 if [[ -n $runs && $runs != "$image" ]]; then
 	kubectl rollout restart daemonset/signet daemonset/signet-wg deployment/signet-verifier -n kube-system >&2

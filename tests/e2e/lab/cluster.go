@@ -24,7 +24,8 @@ type Cluster struct {
 // Node is one node of it, and a container of the engine.
 type Node struct {
 	Name    string
-	Addr    netip.Addr
+	Addr    netip.Addr // InternalIP of IPv4
+	Addr6   netip.Addr // and of IPv6
 	PodCIDR netip.Prefix
 }
 
@@ -93,15 +94,30 @@ func (i nodeItem) node() (Node, error) {
 	n := Node{Name: i.Metadata.Name}
 	var errs [2]error
 	n.PodCIDR, errs[0] = netip.ParsePrefix(i.Spec.PodCIDR)
+	var own []netip.Addr
 	for _, a := range i.Status.Addresses {
 		if a.Type == "InternalIP" {
-			n.Addr, errs[1] = netip.ParseAddr(a.Address)
+			addr, err := netip.ParseAddr(a.Address)
+			own, errs[1] = append(own, addr), errors.Join(errs[1], err)
 		}
 	}
+	n.Addr, n.Addr6 = byFamily(own)
 	if err := errors.Join(errs[:]...); err != nil {
 		return n, fmt.Errorf("node %s: %w", n.Name, err)
 	}
 	return n, nil
+}
+
+// byFamily picks an address of IPv4 and one of IPv6.
+func byFamily(list []netip.Addr) (v4, v6 netip.Addr) {
+	for _, a := range list {
+		if a.Is4() {
+			v4 = a
+		} else {
+			v6 = a
+		}
+	}
+	return v4, v6
 }
 
 // OnNode runs a command on a node, as root, outside of every pod.

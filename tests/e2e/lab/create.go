@@ -110,8 +110,10 @@ type podList struct {
 	Items []struct {
 		Metadata objectMeta `json:"metadata"`
 		Status   struct {
-			Phase      string `json:"phase"`
-			PodIP      string `json:"podIP"`
+			Phase  string `json:"phase"`
+			PodIPs []struct {
+				IP netip.Addr `json:"ip"`
+			} `json:"podIPs"`
 			Conditions []struct {
 				Type   string `json:"type"`
 				Status string `json:"status"`
@@ -166,7 +168,11 @@ func (c *Cluster) locateIn(ctx context.Context, namespace string, byKey map[stri
 		if p == nil {
 			continue
 		}
-		p.Addr, _ = netip.ParseAddr(item.Status.PodIP) // "" until it has one
+		var own []netip.Addr // none until the kubelet has told
+		for _, ip := range item.Status.PodIPs {
+			own = append(own, ip.IP)
+		}
+		p.Addr, p.Addr6 = byFamily(own)
 		for _, condition := range item.Status.Conditions {
 			if condition.Type == "Ready" && condition.Status == "True" {
 				ready[p.Key()] = true

@@ -30,7 +30,8 @@ type Pod struct {
 	// NoService leaves out the Service that is named as the pod.
 	NoService bool
 
-	Addr    netip.Addr // once it runs
+	Addr    netip.Addr // of IPv4, once it runs
+	Addr6   netip.Addr // of IPv6
 	Service netip.Addr // ClusterIP of the Service
 }
 

@@ -19,11 +19,12 @@ tcp() {
 
 udp() {
 	local out
+	local host=${2//[\[\]]/} # of an IPv6 address
 	out=$(timeout "$4" bash -c 'exec 3<>"/dev/udp/$0/$1" || exit 3
 		for question in hostname clientip; do
 			printf %s "$question" >&3 && timeout "$2" dd bs=2048 count=1 <&3 2>/dev/null
 			case $? in 0) echo ;; 1) exit 4 ;; *) exit 5 ;; esac
-		done' "$2" "$3" "$4" 2>/dev/null)
+		done' "$host" "$3" "$4" 2>/dev/null)
 	case $? in
 	0) echo "$1" answer $out ;;
 	3) echo "$1" no-name ;;

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/signet-cni/signet/tests/e2e/wire"
 )
@@ -22,9 +23,11 @@ import (
 type Host struct {
 	Name string
 	Addr netip.Addr
-	ns   netns.NsHandle
-	port string // name of the interface at the bridge
-	ends []func() error
+	// Addr6 is of IPv6; invalid if the nodes' network has none.
+	Addr6 netip.Addr
+	ns    netns.NsHandle
+	port  string // name of the interface at the bridge
+	ends  []func() error
 }
 
 // New makes the host with a number from 1 to 100. It takes an address from the
@@ -34,44 +37,58 @@ func New(ctx context.Context, name string, number int) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	subnet, err := subnet(ctx)
+	subnet, subnet6, err := subnets(ctx)
 	if err != nil {
 		return nil, err
 	}
 	h := &Host{Name: name, Addr: fromEnd(subnet, number), port: fmt.Sprintf("signet-out%d", number)}
-	if err := h.create(bridge, subnet.Bits()); err != nil {
+	own := []netip.Prefix{netip.PrefixFrom(h.Addr, subnet.Bits())}
+	if subnet6.IsValid() {
+		h.Addr6 = fromEnd(subnet6, number)
+		own = append(own, netip.PrefixFrom(h.Addr6, subnet6.Bits()))
+	}
+	if err := h.create(bridge, own); err != nil {
 		return nil, errors.Join(fmt.Errorf("host %s: %w", name, err), h.Close())
 	}
 	return h, nil
 }
 
-// subnet gives the IPv4 range of the nodes' network.
-func subnet(ctx context.Context) (netip.Prefix, error) {
+// subnets gives the ranges of the nodes' network, of which the IPv6 one may be
+// invalid.
+func subnets(ctx context.Context) (v4, v6 netip.Prefix, err error) {
 	out, err := exec.CommandContext(ctx, "docker", "network", "inspect", "kind",
 		"--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}").Output()
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("find the range of kind's network: %w", err)
+		return v4, v6, fmt.Errorf("find the range of kind's network: %w", err)
 	}
 	for _, word := range strings.Fields(string(out)) {
-		if p, err := netip.ParsePrefix(word); err == nil && p.Addr().Is4() {
-			return p, nil
+		switch p, err := netip.ParsePrefix(word); {
+		case err != nil:
+		case p.Addr().Is4():
+			v4 = p
+		default:
+			v6 = p
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("kind's network has no IPv4 range: %q", out)
+	if !v4.IsValid() {
+		return v4, v6, fmt.Errorf("kind's network has no IPv4 range: %q", out)
+	}
+	return v4, v6, nil
 }
 
 // fromEnd counts addresses from the end of a range that has at least 256.
 func fromEnd(p netip.Prefix, number int) netip.Addr {
-	last := p.Masked().Addr().As4()
-	for bit := p.Bits(); bit < 32; bit++ {
+	last := p.Masked().Addr().AsSlice()
+	for bit := p.Bits(); bit < len(last)*8; bit++ {
 		last[bit/8] |= 1 << (7 - bit%8)
 	}
-	last[3] -= byte(number)
-	return netip.AddrFrom4(last)
+	last[len(last)-1] -= byte(number)
+	addr, _ := netip.AddrFromSlice(last)
+	return addr
 }
 
 // create makes the namespace and its link to the bridge.
-func (h *Host) create(bridge string, bits int) error {
+func (h *Host) create(bridge string, own []netip.Prefix) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	home, err := netns.Get()
@@ -87,7 +104,7 @@ func (h *Host) create(bridge string, bits int) error {
 	if err := netns.Set(home); err != nil {
 		return err
 	}
-	return errors.Join(h.connect(bridge), h.Do(func() error { return h.address(bits) }))
+	return errors.Join(h.connect(bridge), h.Do(func() error { return h.address(own) }))
 }
 
 // connect puts a veth between the bridge and the namespace.
@@ -116,7 +133,7 @@ func (h *Host) connect(bridge string) error {
 }
 
 // address brings the interfaces up. It runs in the namespace.
-func (h *Host) address(bits int) error {
+func (h *Host) address(own []netip.Prefix) error {
 	for _, name := range []string{"lo", "eth0"} {
 		link, err := netlink.LinkByName(name)
 		if err != nil {
@@ -125,8 +142,14 @@ func (h *Host) address(bits int) error {
 		if err := netlink.LinkSetUp(link); err != nil {
 			return err
 		}
-		if name == "eth0" {
-			addr := &netlink.Addr{IPNet: &net.IPNet{IP: h.Addr.AsSlice(), Mask: net.CIDRMask(bits, 32)}}
+		if name != "eth0" {
+			continue
+		}
+		for _, p := range own {
+			addr := &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}}
+			if p.Addr().Is6() {
+				addr.Flags = unix.IFA_F_NODAD
+			}
 			if err := netlink.AddrAdd(link, addr); err != nil {
 				return err
 			}

@@ -19,10 +19,10 @@ func (h *Host) Serve(port int) error {
 	var udp net.PacketConn
 	err := h.Do(func() (err error) {
 		var config net.ListenConfig
-		if tcp, err = config.Listen(context.Background(), "tcp4", at); err != nil {
+		if tcp, err = config.Listen(context.Background(), "tcp", at); err != nil {
 			return err
 		}
-		udp, err = config.ListenPacket(context.Background(), "udp4", at)
+		udp, err = config.ListenPacket(context.Background(), "udp", at)
 		return err
 	})
 	if tcp != nil {
