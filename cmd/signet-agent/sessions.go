@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"hash/fnv"
+	"net/netip"
 	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
@@ -88,18 +89,20 @@ func (t *tunnel) status() api.Device {
 		names[p.PublicKey] = p
 	}
 	for _, p := range first.Peers {
-		d.Peers = append(d.Peers, apiPeer(names[p.PublicKey].Name, p))
+		d.Peers = append(d.Peers, apiPeer(names[p.PublicKey].Name, p, t.agent.cfg.cluster.Range()))
 	}
 	return d
 }
 
-func apiPeer(node string, p device.PeerStatus) api.Peer {
+func apiPeer(node string, p device.PeerStatus, inTunnel netip.Prefix) api.Peer {
 	peer := api.Peer{
 		Node: node, PublicKey: p.PublicKey.String(), Endpoint: p.Endpoint,
 		LastHandshake: p.LastHandshake, Rx: p.Received, Tx: p.Sent,
 	}
-	if len(p.AllowedIPs) > 0 {
-		peer.Prefix = p.AllowedIPs[0]
+	for _, prefix := range p.AllowedIPs { // beside its IPv6 pod range
+		if inTunnel.Contains(prefix.Addr()) {
+			peer.Prefix = prefix
+		}
 	}
 	return peer
 }
