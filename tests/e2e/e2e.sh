@@ -12,7 +12,7 @@ status=0
 log=$SIGNET_CACHE/log/e2e.log
 mkdir -p "$(dirname "$log")"
 
-go test -C "$REPO" -tags e2e -count=1 -timeout 20m -v -run "${1:-.}" ./tests/e2e 2>&1 | tee "$log" || status=$?
+go test -C "$REPO" -tags e2e -count=1 -timeout 40m -v -run "${1:-.}" ./tests/e2e 2>&1 | tee "$log" || status=$?
 
 count() { grep -ac "^ *--- $1" "$log" || true; }
 printf '%d passed, %d failed, %d skipped in %ds\n' "$(count PASS)" "$(count FAIL)" "$(count SKIP)" "$((SECONDS - began))"
