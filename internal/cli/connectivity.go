@@ -34,7 +34,8 @@ func (a *app) connectivityCommand() *cobra.Command {
 
 Three pods a node are created in a new namespace, with the image of the agents:
 a client, a server, and one that shares the node's network. From every node to
-every node, over TCP and UDP, these are tried:
+every node, over TCP and UDP, and both IPv4 and IPv6 where pods have both, these
+are tried:
 
   POD        a pod of the other node; it has to see the client's own address
   SERVICE    the ClusterIP of a Service in front of it

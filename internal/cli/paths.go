@@ -105,26 +105,20 @@ func (r *connectivityRun) pairs(each func(from, to int)) {
 	}
 }
 
+// eachFamily calls each for the addresses of two pods, family by family.
+func eachFamily(client trial.Pod, server []netip.Addr, each func(from, to netip.Addr)) {
+	for _, from := range client.Addrs {
+		for _, to := range server {
+			if from.Is4() == to.Is4() {
+				each(from, to)
+			}
+		}
+	}
+}
+
 // openPaths are those that no policy isolates.
 func (r *connectivityRun) openPaths() (list []path) {
-	r.pairs(func(from, to int) {
-		client, server, host := r.clients[from], r.servers[to], r.hosts[to]
-		p := path{from: from, to: to, pod: client, want: probe.Answer, check: checkPod, server: server.Name, client: client.Addr, about: "pod to pod"}
-		for _, port := range []uint16{trial.Port, trial.PortNoIngress, trial.PortNoEgress} {
-			list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, port))...)
-		}
-		service := r.trial.Services[server.Name]
-		p.check, p.about = checkService, "pod to Service"
-		list = append(list, r.both(p, netip.AddrPortFrom(service, trial.ServicePort))...)
-		p.check, p.about, p.server, p.client = checkNode, "pod to node", host.Name, netip.Addr{}
-		list = append(list, r.both(p, netip.AddrPortFrom(host.HostAddr, r.flags.hostPort))...)
-		p.check, p.about, p.server, p.pod = checkFromNode, "node to pod", server.Name, r.hosts[from]
-		list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, trial.Port))...)
-		list = append(list, path{
-			check: checkDNS, from: from, to: to, pod: client, want: probe.Answer, addr: service, about: "name of a Service",
-			question: probe.Question{Kind: probe.DNS, At: server.Name + "." + r.trial.Namespace + ".svc", Wait: answerWait},
-		})
-	})
+	r.pairs(func(from, to int) { list = append(list, r.openPair(from, to)...) })
 	for from := range r.agents {
 		if r.flags.world != "" {
 			list = append(list, path{
@@ -136,21 +130,52 @@ func (r *connectivityRun) openPaths() (list []path) {
 	return list
 }
 
+// openPair are the open paths from one node to another.
+func (r *connectivityRun) openPair(from, to int) (list []path) {
+	client, server, host := r.clients[from], r.servers[to], r.hosts[to]
+	services := r.trial.Services[server.Name]
+	p := path{from: from, to: to, pod: client, want: probe.Answer, server: server.Name}
+	eachFamily(client, server.Addrs, func(own, addr netip.Addr) {
+		p.check, p.about, p.client = checkPod, "pod to pod", own
+		for _, port := range []uint16{trial.Port, trial.PortNoIngress, trial.PortNoEgress} {
+			list = append(list, r.both(p, netip.AddrPortFrom(addr, port))...)
+		}
+	})
+	eachFamily(client, services, func(own, addr netip.Addr) {
+		p.check, p.about, p.client = checkService, "pod to Service", own
+		list = append(list, r.both(p, netip.AddrPortFrom(addr, trial.ServicePort))...)
+	})
+	for _, addr := range services {
+		list = append(list, path{
+			check: checkDNS, from: from, to: to, pod: client, want: probe.Answer, addr: addr, about: "name of a Service",
+			question: probe.Question{Kind: probe.DNS, At: server.Name + "." + r.trial.Namespace + ".svc", Wait: answerWait},
+		})
+	}
+	p.client = netip.Addr{} // a node may be seen by another address
+	p.check, p.about, p.server = checkNode, "pod to node", host.Name
+	list = append(list, r.both(p, netip.AddrPortFrom(host.HostAddr, r.flags.hostPort))...)
+	p.check, p.about, p.server, p.pod = checkFromNode, "node to pod", server.Name, r.hosts[from]
+	return append(list, r.both(p, netip.AddrPortFrom(server.Addrs[0], trial.Port))...)
+}
+
 // policyPaths are those that the trial's policies decide.
 func (r *connectivityRun) policyPaths() (list []path) {
 	r.pairs(func(from, to int) {
 		server := r.servers[to]
-		p := path{check: checkPolicy, from: from, to: to, pod: r.clients[from], want: probe.Answer, server: server.Name, about: "admitted by both policies"}
-		list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, trial.Port))...)
-		p.want, p.about = probe.Silence, "not admitted by the servers' policy"
-		list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, trial.PortNoIngress))...)
-		p.about = "not admitted by the clients' policy"
-		list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, trial.PortNoEgress))...)
-		p.pod, p.about = r.hosts[from], "from a node that no rule admits"
+		p := path{check: checkPolicy, from: from, to: to, server: server.Name}
+		eachFamily(r.clients[from], server.Addrs, func(_, addr netip.Addr) {
+			p.pod, p.want, p.about = r.clients[from], probe.Answer, "admitted by both policies"
+			list = append(list, r.both(p, netip.AddrPortFrom(addr, trial.Port))...)
+			p.want, p.about = probe.Silence, "not admitted by the servers' policy"
+			list = append(list, r.both(p, netip.AddrPortFrom(addr, trial.PortNoIngress))...)
+			p.about = "not admitted by the clients' policy"
+			list = append(list, r.both(p, netip.AddrPortFrom(addr, trial.PortNoEgress))...)
+		})
+		p.pod, p.want, p.about = r.hosts[from], probe.Silence, "from a node that no rule admits"
 		if from == to {
 			p.want, p.about = probe.Answer, "from the pod's own node"
 		}
-		list = append(list, r.both(p, netip.AddrPortFrom(server.Addr, trial.Port))...)
+		list = append(list, r.both(p, netip.AddrPortFrom(server.Addrs[0], trial.Port))...)
 	})
 	return list
 }

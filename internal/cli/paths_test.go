@@ -2,11 +2,13 @@ package cli
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/signet-cni/signet/internal/kube/agents"
+	"github.com/signet-cni/signet/internal/kube/trial"
 	"github.com/signet-cni/signet/internal/probe"
 )
 
@@ -72,5 +74,36 @@ func TestUntriedPaths(t *testing.T) {
 	}
 	if cell := (cellState{tried: 2, unknown: 1, wrong: 1}).cell(); cell.Text != "FAIL" {
 		t.Errorf("cell %+v", cell)
+	}
+}
+
+// With two families each is tried on its own; the world and nodes are tried
+// once.
+func TestPathsOfTwoFamilies(t *testing.T) {
+	four, six := netip.MustParseAddr("10.244.1.2"), netip.MustParseAddr("fd10:244:1::2")
+	run := func(addrs ...netip.Addr) (open, closed map[string]int) {
+		pod := []trial.Pod{{Name: "server-0", Addrs: addrs, HostAddr: netip.MustParseAddr("172.18.0.2")}}
+		r := &connectivityRun{
+			agents: []agents.Agent{{Node: "worker-1"}}, clients: pod, servers: pod, hosts: pod,
+			trial: &trial.Trial{Services: map[string][]netip.Addr{"server-0": addrs}}, flags: connectivityFlags{world: "192.0.2.7:443"},
+		}
+		open, closed = map[string]int{}, map[string]int{}
+		for _, p := range r.openPaths() {
+			open[p.check]++
+		}
+		for _, p := range r.policyPaths() {
+			closed[p.want]++
+		}
+		return open, closed
+	}
+	open, closed := run(four)
+	want := map[string]int{checkPod: 6, checkService: 2, checkDNS: 1, checkNode: 2, checkFromNode: 2, checkWorld: 1}
+	if !maps.Equal(open, want) || closed[probe.Answer] != 4 || closed[probe.Silence] != 4 {
+		t.Errorf("one family: %v, %v", open, closed)
+	}
+	open, closed = run(four, six)
+	want = map[string]int{checkPod: 12, checkService: 4, checkDNS: 2, checkNode: 2, checkFromNode: 2, checkWorld: 1}
+	if !maps.Equal(open, want) || closed[probe.Answer] != 6 || closed[probe.Silence] != 8 {
+		t.Errorf("two families: %v, %v", open, closed)
 	}
 }

@@ -77,11 +77,13 @@ func serviceObject(number int) *corev1.Service {
 	port := func(name string, protocol corev1.Protocol) corev1.ServicePort {
 		return corev1.ServicePort{Name: name, Protocol: protocol, Port: ServicePort, TargetPort: intstr.FromInt(Port)}
 	}
+	families := corev1.IPFamilyPolicyPreferDualStack
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: Name(Server, number)},
 		Spec: corev1.ServiceSpec{
-			Selector: map[string]string{"pod": Name(Server, number)},
-			Ports:    []corev1.ServicePort{port("tcp", corev1.ProtocolTCP), port("udp", corev1.ProtocolUDP)},
+			IPFamilyPolicy: &families,
+			Selector:       map[string]string{"pod": Name(Server, number)},
+			Ports:          []corev1.ServicePort{port("tcp", corev1.ProtocolTCP), port("udp", corev1.ProtocolUDP)},
 		},
 	}
 }

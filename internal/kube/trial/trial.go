@@ -51,15 +51,15 @@ type Config struct {
 // Pod is a pod that runs.
 type Pod struct {
 	Node, Role, Name string
-	Addr             netip.Addr
-	HostAddr         netip.Addr // of its node
+	Addrs            []netip.Addr // at most one of each family, the first one is the usual one
+	HostAddr         netip.Addr   // of its node
 }
 
 // Trial is a namespace and what runs in it.
 type Trial struct {
 	Namespace string
 	Pods      []Pod
-	Services  map[string]netip.Addr // ClusterIP, by the name of the server behind it
+	Services  map[string][]netip.Addr // ClusterIPs, by the name of the server behind it
 
 	config Config
 	client kubernetes.Interface
@@ -69,7 +69,7 @@ type Trial struct {
 
 // New makes a trial that does not exist yet.
 func New(client kubernetes.Interface, config Config, explain func(error, string) error) *Trial {
-	return &Trial{config: config, client: client, explain: explain, Services: map[string]netip.Addr{}}
+	return &Trial{config: config, client: client, explain: explain, Services: map[string][]netip.Addr{}}
 }
 
 // Name gives the name of a node's pod of a role; nodes count from 0.
@@ -98,7 +98,7 @@ func (t *Trial) Start(ctx context.Context) error {
 		if err != nil {
 			return t.explain(err, "create Services in namespace "+t.Namespace)
 		}
-		if t.Services[service.Name], err = netip.ParseAddr(service.Spec.ClusterIP); err != nil {
+		if t.Services[service.Name], err = parseAddrs(service.Spec.ClusterIPs); err != nil {
 			return fmt.Errorf("the ClusterIP of Service %s: %w", service.Name, err)
 		}
 	}
@@ -203,15 +203,34 @@ func (t *Trial) take(pods []corev1.Pod) (waiting []string) {
 	t.Pods = nil
 	for i := range pods {
 		pod := &pods[i]
-		addr, err := netip.ParseAddr(pod.Status.PodIP)
+		var ips []string
+		for _, ip := range pod.Status.PodIPs {
+			ips = append(ips, ip.IP)
+		}
+		addrs, err := parseAddrs(ips)
 		host, hostErr := netip.ParseAddr(pod.Status.HostIP)
 		if !ready(pod) || err != nil || hostErr != nil {
 			waiting = append(waiting, fmt.Sprintf("%s on node %s: %s", pod.Name, pod.Spec.NodeName, reason(pod)))
 			continue
 		}
-		t.Pods = append(t.Pods, Pod{Node: pod.Spec.NodeName, Role: pod.Labels["role"], Name: pod.Name, Addr: addr, HostAddr: host})
+		t.Pods = append(t.Pods, Pod{Node: pod.Spec.NodeName, Role: pod.Labels["role"], Name: pod.Name, Addrs: addrs, HostAddr: host})
 	}
 	return waiting
+}
+
+func parseAddrs(texts []string) ([]netip.Addr, error) {
+	if len(texts) == 0 {
+		return nil, errors.New("there is none")
+	}
+	var addrs []netip.Addr
+	for _, text := range texts {
+		addr, err := netip.ParseAddr(text)
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, addr)
+	}
+	return addrs, nil
 }
 
 func ready(pod *corev1.Pod) bool {

@@ -26,11 +26,11 @@ func cluster(ready bool) *fake.Clientset {
 		case *corev1.Namespace:
 			object.Name = object.GenerateName + "1"
 		case *corev1.Service:
-			object.Spec.ClusterIP = "10.96.0.9"
+			object.Spec.ClusterIPs = []string{"10.96.0.9", "fd10:96::9"}
 		case *corev1.Pod:
 			object.Status.HostIP = "172.18.0.2"
 			if ready {
-				object.Status.PodIP = "10.244.1.2"
+				object.Status.PodIPs = []corev1.PodIP{{IP: "10.244.1.2"}, {IP: "fd10:244:1::2"}}
 				object.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 			} else {
 				object.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{
@@ -60,7 +60,7 @@ func TestTrial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(made.Pods) != 6 || len(made.Services) != 2 || made.Services["server-1"].String() != "10.96.0.9" {
+	if len(made.Pods) != 6 || len(made.Services) != 2 || len(made.Services["server-1"]) != 2 || len(made.Pods[0].Addrs) != 2 {
 		t.Errorf("pods %+v, Services %v", made.Pods, made.Services)
 	}
 	if len(told) < 2 || !strings.Contains(told[0], "6 pods with image signet:1") {
