@@ -105,11 +105,7 @@ func TestAttestation(t *testing.T) {
 			}
 		}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			n.t = t
-			n.reset()
-			n.play(t, c.steps(counts(n)))
-		})
+		n.inBothFamilies(t, c.name, func(t *testing.T) { n.play(t, c.steps(counts(n))) })
 	}
 	n.play(t, []step{{attests(Audit), ""}})
 }

@@ -51,21 +51,29 @@ type story struct {
 	steps []step
 }
 
-// tell plays each story in IPv4, and again in IPv6.
+// tell plays each story in both families.
 func tell(t *testing.T, stories []story) {
 	t.Helper()
 	n := newNode(t)
 	for _, s := range stories {
-		t.Run(s.name, func(t *testing.T) { n.tell(t, s, false) })
-		t.Run("IPv6: "+s.name, func(t *testing.T) { n.tell(t, s, true) })
+		n.inBothFamilies(t, s.name, func(t *testing.T) { n.play(t, s.steps) })
 	}
 }
 
-func (n *node) tell(t *testing.T, s story, v6 bool) {
+// inBothFamilies runs a test on the node as a new one, in IPv4 and in IPv6.
+func (n *node) inBothFamilies(t *testing.T, name string, test func(*testing.T)) {
 	t.Helper()
-	n.t, n.v6 = t, v6
-	n.reset()
-	n.play(t, s.steps)
+	for _, v6 := range []bool{false, true} {
+		label := name
+		if v6 {
+			label = "IPv6: " + name
+		}
+		t.Run(label, func(t *testing.T) {
+			n.t, n.v6 = t, v6
+			n.reset()
+			test(t)
+		})
+	}
 }
 
 // pod is a pod of this node sending.
