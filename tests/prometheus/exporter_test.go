@@ -39,7 +39,7 @@ func TestEveryExpressionHasData(t *testing.T) {
 	}
 	web := httptest.NewServer(m.Handler())
 	t.Cleanup(web.Close)
-	server := prometheus.Start(t, alerts+"/signet.yaml", map[string]string{"worker": strings.TrimPrefix(web.URL, "http://")})
+	server := prometheus.Start(t, alerts+"/signet.yaml", map[string]string{"worker": strings.TrimPrefix(web.URL, "http://")}, time.Second)
 	board, err := prometheus.LoadDashboard(dashboard)
 	if err != nil {
 		t.Fatal(err)

@@ -33,15 +33,15 @@ type Server struct {
 	address string
 }
 
-const config = `global: {scrape_interval: 1s, evaluation_interval: 1s}
-rule_files: [%q]
+const config = `global: {scrape_interval: %[3]v, scrape_timeout: %[3]v, evaluation_interval: %[3]v}
+rule_files: [%[1]q]
 scrape_configs:
-- {job_name: signet, static_configs: %s}
+- {job_name: signet, static_configs: %[2]s}
 `
 
 // Start lets a Prometheus on loopback scrape targets, addresses by the name of
-// their instance, and evaluate a file of rules, both every second.
-func Start(t testing.TB, rules string, targets map[string]string) *Server {
+// their instance, and evaluate a file of rules, both at an interval.
+func Start(t testing.TB, rules string, targets map[string]string, interval time.Duration) *Server {
 	t.Helper()
 	program, dir := Program(t, "prometheus"), t.TempDir()
 	rules, err := filepath.Abs(rules)
@@ -57,7 +57,7 @@ func Start(t testing.TB, rules string, targets map[string]string) *Server {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "prometheus.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, rules, list), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, config, rules, list, interval), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := &Server{t: t, address: freeAddress(t)}
