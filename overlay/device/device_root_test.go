@@ -242,8 +242,10 @@ func TestRestoreRefusesAnotherIndex(t *testing.T) {
 		if err := netlink.LinkSetName(link, "elsewhere"); err != nil {
 			return err
 		}
-		stranger := &netlink.Tuntap{
-			LinkAttrs: netlink.LinkAttrs{Name: overlay.DefaultDevice}, Mode: netlink.TUNTAP_MODE_TUN, Queues: 1,
+		attrs := netlink.LinkAttrs{Name: overlay.DefaultDevice}
+		stranger := netlink.Link(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TUN, Queues: 1})
+		if a.device.Kind() == device.Kernel {
+			stranger = &netlink.Wireguard{LinkAttrs: attrs}
 		}
 		if err := netlink.LinkAdd(stranger); err != nil {
 			return err

@@ -11,7 +11,7 @@ kernels=( # series, Debian suite, the hooks that programs are attached with
 packages=(enforce/datapath overlay/device tests/netns)
 binaries=(datapath device netns-0 netns-1) # netns is run in two halves, side by side
 # They are about the userspace device, which a kernel with WireGuard does not get.
-may_skip='device: (TestServerRestart/.*|TestSocketIsPrivate|TestWatch|TestSecondServerIsRefused)|netns-.: TestUserspaceRestart'
+may_skip='device: (TestServerRestart/.*|TestSocketIsPrivate|TestWatch|TestStandby)|netns-.: TestUserspaceRestart'
 
 [[ $(uname -m) == x86_64 ]] || die "test-vm is for x86_64 only"
 ((EUID == 0)) || die "test-vm needs root"
