@@ -268,29 +268,38 @@ func TestCrossingOpens(t *testing.T) {
 			udp(addrA+":4000", addrFar+":80"), udp(addrFar+":80", addrA+":4000"),
 		},
 	} {
-		t.Run(kind.name, func(t *testing.T) {
-			near, away := newPair(t)
-			farPod := endpoint(addrFar, "podB", idFar, 4)
-			there := near.fromPod(podA(), kind.there.bytes())
-			back := away.fromPod(farPod, kind.back.bytes())
-			for range 3 {
-				if a, b := near.fromOverlay(back.packet()), away.fromOverlay(there.packet()); a.String() != "pod" || b.String() != "pod" {
-					t.Fatalf("crossing packets: %s here, %s there", a, b)
-				}
-				there = near.fromPod(podA(), kind.on.bytes())
-				back = away.fromPod(farPod, kind.onBack.bytes())
-			}
-			// The far pod's right to open goes; what A has opened goes on.
-			near.setPolicy(ingress(openTable(), idA))
-			there = near.fromPod(podA(), kind.on.bytes())
-			if b := away.fromOverlay(there.packet()); there.String() != "tunnel" || b.String() != "pod" {
-				t.Fatalf("after one direction was revoked: %s here, %s there", there, b)
-			}
-			back = away.fromPod(farPod, kind.onBack.bytes())
-			if a := near.fromOverlay(back.packet()); a.String() != "pod" {
-				t.Fatalf("the answer: %s, then %s", back, a)
-			}
-		})
+		for family, pair := range map[string]func(testing.TB) (*node, *node){"IPv4": newPair, "IPv6": newPair6} {
+			t.Run(kind.name+" "+family, func(t *testing.T) {
+				near, away := pair(t)
+				crossingOpens(t, near, away, [2]ipv4{kind.there, kind.on}, [2]ipv4{kind.back, kind.onBack})
+			})
+		}
+	}
+}
+
+// crossingOpens lets A and the far pod open a flow to each other at once; both
+// give the packet that opens it, and one that goes on.
+func crossingOpens(t *testing.T, near, away *node, ofA, ofFar [2]ipv4) {
+	t.Helper()
+	farPod := endpoint(addrFar, "podB", idFar, 4)
+	there := near.fromPod(podA(), near.form(ofA[0]))
+	back := away.fromPod(farPod, away.form(ofFar[0]))
+	for range 3 {
+		if a, b := near.fromOverlay(back.packet()), away.fromOverlay(there.packet()); a.String() != "pod" || b.String() != "pod" {
+			t.Fatalf("crossing packets: %s here, %s there", a, b)
+		}
+		there = near.fromPod(podA(), near.form(ofA[1]))
+		back = away.fromPod(farPod, away.form(ofFar[1]))
+	}
+	// The far pod's right to open goes; what A has opened goes on.
+	near.setPolicy(ingress(openTable(), idA))
+	there = near.fromPod(podA(), near.form(ofA[1]))
+	if b := away.fromOverlay(there.packet()); there.String() != "tunnel" || b.String() != "pod" {
+		t.Fatalf("after one direction was revoked: %s here, %s there", there, b)
+	}
+	back = away.fromPod(farPod, away.form(ofFar[1]))
+	if a := near.fromOverlay(back.packet()); a.String() != "pod" {
+		t.Fatalf("the answer: %s, then %s", back, a)
 	}
 }
 

@@ -69,9 +69,11 @@ func TestHairpin(t *testing.T) {
 	harness.Require(t)
 	c := harness.NewCluster(t, 1, harness.Options{})
 	a := c.AddPod(c.Nodes[0], harness.Role("a"))
-	c.SetServices(clusterIP("10.96.0.1", 80, netip.AddrPortFrom(a.Addr, 8080)))
 	c.SetPolicies(ingress("a"), egress("a"))
-	forwarded(t, c, &a.Host, netip.MustParseAddrPort("10.96.0.1:80"), &a.Host, 8080)
+	for via, self := range map[string]*harness.Host{"10.96.0.1": &a.Host, "fd10:96::1": a.Host.IPv6()} {
+		c.SetServices(clusterIP(via, 80, netip.AddrPortFrom(self.Addr, 8080)))
+		forwarded(t, c, self, netip.AddrPortFrom(netip.MustParseAddr(via), 80), self, 8080)
+	}
 }
 
 // testForwards: ports of a node that stand for a pod of this or of another
