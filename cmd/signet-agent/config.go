@@ -16,6 +16,7 @@ import (
 
 	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/overlay"
 )
 
@@ -61,6 +62,10 @@ type file struct {
 	// KeyRotation is how old a node's WireGuard key gets before the node changes
 	// it, a duration of at least 1h; absent or 0: any age. It is followed live.
 	KeyRotation string `json:"keyRotation"`
+	// MTU is the largest packet in bytes that the nodes' underlay carries, if that
+	// is less than its devices say; absent or 0: what they say. It is followed
+	// live.
+	MTU int `json:"mtu"`
 	// MetricsAddress is where Prometheus gets an answer, such as
 	// 127.0.0.1:9470 or :9470; empty: nowhere.
 	MetricsAddress string `json:"metricsAddress"`
@@ -163,8 +168,11 @@ func (f file) parseLive() (live, error) {
 		ignore: identity.DefaultIgnore(), audit: f.AuditMode,
 		grace: defaultGrace, perNamespace: defaultPerNamespace,
 	}
-	var errs [5]error
+	var errs [6]error
 	l.keyRotation, errs[4] = parseRotation(f.KeyRotation)
+	if f.MTU != 0 {
+		l.mtu, errs[5] = kube.ParseMTU(strconv.Itoa(f.MTU))
+	}
 	if f.IgnoreLabels != nil {
 		l.ignore, errs[0] = identity.NewIgnore(f.IgnoreLabels)
 	}

@@ -80,6 +80,9 @@ func TestLoadConfigRefuses(t *testing.T) {
 		{"grace", "logLevel: info", "logLevel: info\nidentityGrace: 10", "want a duration"},
 		{"grace too short", "logLevel: info", "logLevel: info\nidentityGrace: 1m", "from 2m0s"},
 		{"limit", "logLevel: info", "logLevel: info\nidentitiesPerNamespace: -1", "want 0 or more"},
+		{"port without a next", "51872", "65535", "1 to 65534"},
+		{"key age", "logLevel: info", "logLevel: info\nkeyRotation: 10m", "1h0m0s or more"},
+		{"MTU", "logLevel: info", "logLevel: info\nmtu: 500", "from 676"},
 		{"overlap", "10.96.0.0/16", "10.244.128.0/17", "overlap"},
 		{"no YAML", "clusterID:", "clusterID", "yaml"},
 	} {

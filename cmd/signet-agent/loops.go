@@ -122,6 +122,7 @@ func (l *loops) changed(kind kube.Kind) {
 func (l *loops) configured() {
 	l.stale.Store(true)
 	l.rules.Poke()
+	l.tunnel.Poke()
 	l.attested.Poke()
 	l.report.Poke()
 }
@@ -137,6 +138,7 @@ func (l *loops) run(ctx context.Context) {
 		running.Go(func() { loop.Run(ctx) })
 	}
 	running.Go(func() { l.watchDevice(ctx) })
+	running.Go(func() { l.watchAddresses(ctx) })
 	ticker := time.NewTicker(resync)
 	defer ticker.Stop()
 	for {
@@ -167,6 +169,25 @@ func (l *loops) watchDevice(ctx context.Context) {
 			l.hooks.Poke() // they go with a device
 		}
 		l.tunnel.Poke() // the watch ended: something may have been missed
+	}
+}
+
+// watchAddresses tells the peers at once when the node's address changes: they
+// learn it from any packet of WireGuard, but from nothing else before the API
+// server knows.
+func (l *loops) watchAddresses(ctx context.Context) {
+	for ctx.Err() == nil {
+		changed, err := device.WatchAddresses(ctx)
+		if err != nil {
+			l.agent.log.Warn("cannot watch the node's addresses; peers may take minutes to follow a new one", "error", err)
+			return
+		}
+		for range changed {
+			if err := l.agent.tunnel.core.Moved(); err != nil {
+				l.agent.log.Warn("cannot tell the peers of a new address", "error", err)
+			}
+			l.tunnel.Poke()
+		}
 	}
 }
 

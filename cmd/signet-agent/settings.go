@@ -41,6 +41,7 @@ type live struct {
 	perNamespace int
 	// keyRotation is how old the key gets; 0: any age.
 	keyRotation time.Duration
+	mtu         int // bytes, of the underlay; 0: what its devices say
 }
 
 // settings follows the configuration file. A file that cannot be used changes

@@ -108,7 +108,27 @@ func (t *tunnel) self() (overlay.Node, error) {
 		return self, fmt.Errorf("node %s has no InternalIP: set the kubelet's --node-ip", node.Name)
 	}
 	self.Endpoint = netip.AddrPortFrom(self.Addresses[0], t.agent.cfg.port)
+	if node.Wishes.Endpoint.IsValid() {
+		self.Endpoint = node.Wishes.Endpoint
+	}
 	return self, nil
+}
+
+// wishes are what the Node's annotations ask of its tunnel.
+func (t *tunnel) wishes() kube.TunnelWishes {
+	node, _, _ := t.agent.watcher.Node()
+	return node.Wishes
+}
+
+// underlay finds it, narrowed by the configuration and the Node's annotation.
+func (t *tunnel) underlay(address netip.Addr) (device.Underlay, error) {
+	u, err := device.FindUnderlay(address, endpoints(t.current().Peers), overlay.DefaultDevice, overlay.DetourDevice)
+	for _, limit := range []int{t.agent.cfg.settings.current().mtu, t.wishes().MTU} {
+		if limit > 0 && limit < u.MTU {
+			u.MTU = limit
+		}
+	}
+	return u, err
 }
 
 // ownAddresses picks those that others can reach, of IPv6 as many as the tunnel
@@ -140,7 +160,7 @@ func (t *tunnel) compute() (tunnelPlan, error) {
 		return tunnelPlan{}, err
 	}
 	before := t.current()
-	underlay, err := device.FindUnderlay(self.Endpoint.Addr(), endpoints(before.Peers), overlay.DefaultDevice, overlay.DetourDevice)
+	underlay, err := t.underlay(self.Addresses[0])
 	if err != nil {
 		return tunnelPlan{}, err
 	}
@@ -151,6 +171,9 @@ func (t *tunnel) compute() (tunnelPlan, error) {
 	self, next.noIPv6 = plan.Trim(self, cfg)
 	if next.Result, err = plan.Compute(self, nodes, cfg); err != nil {
 		return tunnelPlan{}, err
+	}
+	for i := range next.Peers {
+		next.Peers[i].Keepalive = t.wishes().Keepalive
 	}
 	if next.noIPv6 == "" && next.Pods.V6.IsValid() && !next.Address6.IsValid() {
 		next.noIPv6 = fmt.Sprintf("the underlay's MTU of %d bytes has no room for IPv6; new pods get no IPv6 address", underlay.MTU)

@@ -11,6 +11,7 @@ const upReason = "SignetIsUp"
 func parseNode(in *corev1.Node) (Node, []Problem) {
 	found := about("Node", in)
 	out := Node{Name: in.Name, UID: string(in.UID), NetworkUp: networkUp(in.Status.Conditions)}
+	out.Wishes = wishes(in.Annotations, found)
 	cidrs := in.Spec.PodCIDRs
 	if len(cidrs) == 0 && in.Spec.PodCIDR != "" {
 		cidrs = []string{in.Spec.PodCIDR}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -77,6 +78,35 @@ status:
 	got, _ = parseNode(in)
 	if len(got.PodCIDRs) != 1 || got.NetworkUp {
 		t.Errorf("podCIDR alone, another's reason: %+v", got)
+	}
+}
+
+func TestNodeAnnotations(t *testing.T) {
+	for _, test := range []struct {
+		name, value string
+		want        TunnelWishes
+		problem     string
+	}{
+		{EndpointAnnotation, "192.0.2.9:1234", TunnelWishes{Endpoint: netip.MustParseAddrPort("192.0.2.9:1234")}, ""},
+		{EndpointAnnotation, "example.org:1", TunnelWishes{}, "want ip:port"},
+		{EndpointAnnotation, "127.0.0.1:1", TunnelWishes{}, "cannot be a host's"},
+		{EndpointAnnotation, "192.0.2.9:65535", TunnelWishes{}, "65534 at most"},
+		{KeepaliveAnnotation, "25s", TunnelWishes{Keepalive: 25 * time.Second}, ""},
+		{KeepaliveAnnotation, "25", TunnelWishes{}, "whole seconds"},
+		{KeepaliveAnnotation, "1500ms", TunnelWishes{}, "whole seconds"},
+		{KeepaliveAnnotation, "-5s", TunnelWishes{}, "whole seconds"},
+		{KeepaliveAnnotation, "2h", TunnelWishes{}, "whole seconds"},
+		{MTUAnnotation, "1280", TunnelWishes{MTU: 1280}, ""},
+		{MTUAnnotation, "70000", TunnelWishes{}, "from 676 to 65535"},
+		{MTUAnnotation, "big", TunnelWishes{}, "from 676 to 65535"},
+	} {
+		t.Run(test.name+"="+test.value, func(t *testing.T) {
+			in := &corev1.Node{}
+			in.Annotations = map[string]string{test.name: test.value}
+			got, problems := parseNode(in)
+			checkProblem(t, problems, test.problem)
+			equal(t, "wishes", got.Wishes, test.want)
+		})
 	}
 }
 

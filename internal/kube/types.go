@@ -52,4 +52,5 @@ type Node struct {
 	// NetworkUp is true if the API has the condition NetworkUnavailable=False
 	// with Signet's reason.
 	NetworkUp bool
+	Wishes    TunnelWishes
 }

@@ -34,3 +34,26 @@ func Watch(ctx context.Context, names func() []string) (<-chan struct{}, error) 
 	}()
 	return pokes, nil
 }
+
+// WatchAddresses pokes the returned channel when this namespace gets or loses
+// an address that packets can leave from. It ends as Watch does.
+func WatchAddresses(ctx context.Context) (<-chan struct{}, error) {
+	updates := make(chan netlink.AddrUpdate)
+	if err := netlink.AddrSubscribe(updates, ctx.Done()); err != nil {
+		return nil, fmt.Errorf("watch addresses: %w", err)
+	}
+	pokes := make(chan struct{}, 1)
+	go func() {
+		defer close(pokes)
+		for u := range updates {
+			if !u.LinkAddress.IP.IsGlobalUnicast() {
+				continue
+			}
+			select {
+			case pokes <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return pokes, nil
+}

@@ -137,3 +137,58 @@ func TestCreateRefusesOpenDirectory(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestReplace: the new key is there before the old one goes, whose bytes are
+// wiped.
+func TestReplace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "wireguard.key")
+	if _, err := Replace(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a key: %v", err)
+	}
+	old, _, err := LoadOrCreate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.Open(path) // what the disk had
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	key, err := Replace(path)
+	if err != nil || key == old {
+		t.Fatalf("same key %v, %v", key == old, err)
+	}
+	if loaded, err := Load(path); err != nil || loaded != key {
+		t.Errorf("loaded the new key: %v, %v", loaded == key, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	text := make([]byte, fileSize)
+	if _, err := held.ReadAt(text, 0); err != nil || !bytes.Equal(text, make([]byte, fileSize)) {
+		t.Errorf("the old file holds %q, %v", text, err)
+	}
+}
+
+// TestTidy: what an agent left that died while it stored a key goes, and
+// nothing else.
+func TestTidy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "wireguard.key")
+	key, _, err := LoadOrCreate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(filepath.Dir(path), ".wireguard.key.123")
+	if err := os.WriteFile(left, []byte("half a k"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Tidy(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("left behind: %v", err)
+	}
+	if again, err := Load(path); err != nil || again != key {
+		t.Errorf("the key: %v", err)
+	}
+}

@@ -114,6 +114,25 @@ func (t *Tunnel) Look() error {
 	return t.look()
 }
 
+// Moved lets the peers know where this node is now: WireGuard sends to where it
+// last heard from a peer.
+func (t *Tunnel) Moved() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return errors.Join(t.first.device.Greet(t.peers), t.second.device.Greet(t.onSecond()))
+}
+
+// onSecond are the peers that are reached by the detour, as that knows them.
+func (t *Tunnel) onSecond() []overlay.Peer {
+	var peers []overlay.Peer
+	for _, p := range t.peers {
+		if detoured, ok := p.OnDetour(); ok && t.detoured[p.Name] {
+			peers = append(peers, detoured)
+		}
+	}
+	return peers
+}
+
 // configure brings both devices in line. t.mu is held.
 func (t *Tunnel) configure() (device.Changes, error) {
 	firstKey, secondKey := t.keys.private()

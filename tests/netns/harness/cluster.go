@@ -79,6 +79,7 @@ type Cluster struct {
 	namespaces map[string]map[string]string // labels
 	pods       map[string]*Pod              // by namespace/name
 	published  chan struct{}
+	orders     chan func()
 }
 
 // NewCluster starts count nodes that know each other, with no pod and no
@@ -94,7 +95,7 @@ func NewCluster(t TB, count int, options Options) *Cluster {
 	c := &Cluster{
 		t: t, options: options, registry: identity.NewRegistry(newStore()),
 		namespaces: map[string]map[string]string{}, pods: map[string]*Pod{},
-		published: make(chan struct{}, 1),
+		published: make(chan struct{}, 1), orders: make(chan func()),
 	}
 	c.dir = c.makeDir()
 	c.World = c.newWorld()

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
 	"github.com/signet-cni/signet/overlay/tunnel"
 )
 
@@ -45,6 +48,8 @@ func (c *Cluster) Live(alive func(*Node) bool) (stop func()) {
 			select {
 			case <-end:
 				return
+			case order := <-c.orders:
+				order()
 			case <-c.published:
 				c.republish(alive)
 			case <-tick.C:
@@ -56,6 +61,14 @@ func (c *Cluster) Live(alive func(*Node) bool) (stop func()) {
 		close(end)
 		<-ended
 	}
+}
+
+// Between runs f while no agent does anything. The cluster must live.
+func (c *Cluster) Between(f func() error) {
+	c.t.Helper()
+	done := make(chan error, 1)
+	c.orders <- func() { done <- f() }
+	c.must(<-done)
 }
 
 func (c *Cluster) republish(alive func(*Node) bool) {
@@ -111,4 +124,26 @@ func (n *Node) AcceptedKeys() (keys []string) {
 		return err
 	})
 	return keys
+}
+
+// Away cuts the node off from all other nodes; back ends that.
+func (n *Node) Away() (back func()) {
+	n.t.Helper()
+	nowhere := &netlink.Route{Dst: ipNet(NodeRange.String()), Type: unix.RTN_UNREACHABLE}
+	n.Do(func() error { return netlink.RouteAdd(nowhere) })
+	return func() { n.Do(func() error { return netlink.RouteDel(nowhere) }) }
+}
+
+// Connected says whether the node has a session with every peer of its first
+// device.
+func (n *Node) Connected() (all bool) {
+	n.Do(func() error {
+		first, _, err := n.tunnel.Status()
+		all = len(first.Peers) > 0
+		for _, p := range first.Peers {
+			all = all && !p.LastHandshake.IsZero()
+		}
+		return err
+	})
+	return all
 }
