@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/signet-cni/signet/internal/api"
 	"github.com/signet-cni/signet/internal/probe"
+	"github.com/signet-cni/signet/overlay"
 )
 
 const (
@@ -21,6 +23,10 @@ const (
 	watchTime = 30 * time.Second
 )
 
+// tunnels are the devices that seal: the second one while a node changes its
+// key.
+var tunnels = []string{overlay.DefaultDevice, overlay.DetourDevice}
+
 // watchers are the agents that watch their nodes' devices meanwhile.
 type watchers struct {
 	nodes []*watcher
@@ -28,11 +34,10 @@ type watchers struct {
 
 // watcher is what one agent sees.
 type watcher struct {
-	tunnel string // device
-	stop   func()
-	out    *firstLine
-	ended  chan error
-	err    error // why there is nothing to see
+	stop  func()
+	out   *firstLine
+	ended chan error
+	err   error // why there is nothing to see
 }
 
 // firstLine keeps what is written, and notes when the first line is complete.
@@ -79,13 +84,12 @@ func (r *connectivityRun) watchNode(ctx context.Context, number int) *watcher {
 	w := &watcher{out: &firstLine{begun: make(chan struct{})}, ended: make(chan error, 1), stop: func() {}}
 	status, err := askRemote[api.Status](ctx, r.target.cluster, r.agents[number], []string{"status"})
 	if err == nil && len(status) != 1 {
-		err = errors.New("the agent does not say which tunnel it has")
+		err = errors.New("the agent does not say which port its tunnel has")
 	}
 	if err != nil {
 		w.err = err
 		return w
 	}
-	w.tunnel = status[0].Device.Name
 	port := status[0].Device.ListenPort
 	var others []string
 	for n, host := range r.hosts {
@@ -94,8 +98,8 @@ func (r *connectivityRun) watchNode(ctx context.Context, number int) *watcher {
 		}
 	}
 	command := []string{
-		binary, "probe", "sniff", "--marker", r.marker, "--device", w.tunnel, "--towards", strings.Join(others, ","),
-		"--port", fmt.Sprintf("%d,%d", port, port+1), // the second one while a key changes
+		binary, "probe", "sniff", "--marker", r.marker, "--device", strings.Join(tunnels, ","), "--towards", strings.Join(others, ","),
+		"--port", fmt.Sprintf("%d,%d", port, port+1), // of the two devices
 	}
 	stdin, stop := io.Pipe()
 	w.stop = func() { _ = stop.Close() } // cannot fail
@@ -149,7 +153,7 @@ func (w *watchers) encrypted(r *connectivityRun) []PathResult {
 		if err := errors.Join(errs[from], errs[to]); err != nil {
 			result.Unknown, result.Detail = true, remoteError(err).Error()
 		} else {
-			result.Detail = sealedPair(pairText(from, to), w.nodes[to].tunnel, seen[from], seen[to])
+			result.Detail = sealedPair(pairText(from, to), seen[from], seen[to])
 			result.OK = result.Detail == ""
 		}
 		if result.OK {
@@ -162,23 +166,23 @@ func (w *watchers) encrypted(r *connectivityRun) []PathResult {
 
 // sealedPair says what is wrong with what two nodes saw of one another's
 // bytes, "" if nothing.
-func sealedPair(pair, tunnel string, sender, receiver []probe.Seen) string {
+func sealedPair(pair string, sender, receiver []probe.Seen) string {
 	inTunnel, sealed := uint64(0), uint64(0)
 	for _, s := range receiver {
-		if s.Device == tunnel {
+		if slices.Contains(tunnels, s.Device) {
 			inTunnel += s.Marks[pair]
 		} else {
 			sealed += s.Sealed
 		}
 	}
 	for _, s := range append(sender[:len(sender):len(sender)], receiver...) {
-		if s.Device != tunnel && s.Marks[pair] > 0 {
+		if !slices.Contains(tunnels, s.Device) && s.Marks[pair] > 0 {
 			return fmt.Sprintf("%s in CLEAR on device %s", count(int(s.Marks[pair]), "frame", "frames"), s.Device)
 		}
 	}
 	switch {
 	case inTunnel == 0:
-		return "nothing of it was seen in the tunnel " + tunnel
+		return "nothing of it was seen in the tunnel"
 	case sealed == 0:
 		return "no WireGuard datagram was seen between the nodes"
 	}

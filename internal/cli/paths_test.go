@@ -54,9 +54,10 @@ func TestSealedPairs(t *testing.T) {
 		"in clear at the sender":   {seen(5, 2, 9), seen(5, 0, 9), "in CLEAR on device eth0"},
 		"not in the tunnel":        {seen(5, 0, 9), seen(0, 0, 9), "nothing of it was seen in the tunnel"},
 		"no WireGuard":             {seen(5, 0, 9), seen(5, 0, 0), "no WireGuard datagram"},
+		"on the second device":     {seen(0, 0, 9), append(seen(0, 0, 9), probe.Seen{Device: "signet1", Marks: map[string]uint64{"0:1": 2}}), ""},
 		"nothing seen at all":      {nil, nil, "nothing of it was seen"},
 	} {
-		if got := sealedPair("0:1", "signet0", test.sender, test.receiver); (got == "") != (test.wrong == "") || !strings.Contains(got, test.wrong) {
+		if got := sealedPair("0:1", test.sender, test.receiver); (got == "") != (test.wrong == "") || !strings.Contains(got, test.wrong) {
 			t.Errorf("%s: %q, want %q", name, got, test.wrong)
 		}
 	}

@@ -121,8 +121,12 @@ func (s *Sniffer) watch(t *tap) {
 	frame := make([]byte, frameSize)
 	for {
 		n, err := t.file.Read(frame)
-		if err != nil {
-			return // closed
+		if errors.Is(err, os.ErrClosed) {
+			return
+		}
+		if err != nil { // such as a device that is down: it may come up
+			time.Sleep(settle / 10)
+			continue
 		}
 		t.seen.take(frame[:n], s.marker, s.ports)
 	}

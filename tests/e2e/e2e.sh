@@ -9,7 +9,7 @@ alone
 PATH=$SIGNET_CACHE/bin:$PATH
 began=$SECONDS
 status=0
-log=$SIGNET_CACHE/log/e2e.log
+log=$SIGNET_CACHE/log/e2e-$CLUSTER.log
 mkdir -p "$(dirname "$log")"
 
 go test -C "$REPO" -tags e2e -count=1 -timeout 40m -v -run "${1:-.}" ./tests/e2e 2>&1 | tee "$log" || status=$?
