@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/signet-cni/signet/internal/api"
+	"github.com/signet-cni/signet/internal/kube/agents"
 	"github.com/signet-cni/signet/internal/probe"
 	"github.com/signet-cni/signet/overlay"
 )
@@ -95,6 +96,12 @@ func (r *connectivityRun) watchNode(ctx context.Context, number int) *watcher {
 	for n, host := range r.hosts {
 		if n != number {
 			others = append(others, host.HostAddr.String())
+		}
+	}
+	for _, p := range status[0].Device.Peers { // may be reached another way than by the nodes' addresses
+		taking := slices.ContainsFunc(r.agents, func(a agents.Agent) bool { return a.Node == p.Node })
+		if taking && p.Endpoint.IsValid() {
+			others = append(others, p.Endpoint.Addr().String())
 		}
 	}
 	command := []string{
