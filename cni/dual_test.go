@@ -69,8 +69,10 @@ func TestDualStackAdd(t *testing.T) {
 	a.wantNothing(t)
 }
 
-// overhear listens inside the pod from before its interface opens, for what
-// the host's end says of itself in IPv6.
+// overhear listens inside the pod from before its interface opens, for what the
+// host's end says of routers and neighbours (RFC 4861). That it leaves the
+// group of all routers, which every device of a router is born into, does not
+// count.
 func overhear(t *testing.T, a *agent, p *pod) (heard func() [][]byte) {
 	fd := -1
 	a.network.onConnect = func(context.Context, cni.Endpoint) error {
@@ -84,7 +86,7 @@ func overhear(t *testing.T, a *agent, p *pod) (heard func() [][]byte) {
 	}
 	t.Cleanup(func() { _ = unix.Close(fd) })
 	return func() (packets [][]byte) {
-		wait := unix.Timeval{Usec: 500_000} // MLD reports come within 1 s of "up", the traffic test took some
+		wait := unix.Timeval{Usec: 500_000} // it would be the first thing that an interface does
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
 			t.Fatal(err)
 		}
@@ -97,10 +99,10 @@ func overhear(t *testing.T, a *agent, p *pod) (heard func() [][]byte) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			const icmpv6 = 58
+			const icmpv6, firstND, lastND = 58, 133, 137
 			l, ok := from.(*unix.SockaddrLinklayer)
 			incoming := ok && l.Pkttype != unix.PACKET_OUTGOING
-			if incoming && n > 40 && (buf[6] == icmpv6 || buf[6] == 0) {
+			if incoming && n > 40 && buf[6] == icmpv6 && buf[40] >= firstND && buf[40] <= lastND {
 				packets = append(packets, buf[:n])
 			}
 		}

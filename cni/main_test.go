@@ -93,6 +93,7 @@ func setUpHost() error {
 		netlink.RouteAdd(&netlink.Route{Dst: ipNet(allPods), Type: unix.RTN_UNREACHABLE}),
 		netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(nodeAddr6, 128)), Flags: unix.IFA_F_NODAD}),
 		netlink.RouteAdd(&netlink.Route{Dst: ipNet(allPods6), Type: unix.RTN_UNREACHABLE}),
+		os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0), // a router, as nodes are
 	)
 }
 

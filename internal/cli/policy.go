@@ -143,9 +143,12 @@ func inOneFamily(a, b party) (party, party) {
 	return a, b
 }
 
-// checkNodes makes sure that somebody can be asked.
+// checkNodes makes sure that there is something to ask, and somebody to be asked.
 func checkNodes(list []question) error {
 	for _, q := range list {
+		if q.from.addr.Is4() != q.to.addr.Is4() {
+			return fmt.Errorf("%s and %s have no addresses of one family", q.from.name, q.to.name)
+		}
 		if len(q.nodes) == 0 {
 			return errors.New("neither end is a pod: Signet judges what pods send and receive")
 		}

@@ -152,6 +152,20 @@ func TestTunnelClaims(t *testing.T) {
 	}
 }
 
+// The tunnel names IPv6 addresses by their number: behind one that is another
+// node's none counts, while those of IPv4 and those before it do.
+func TestNumberedAddresses(t *testing.T) {
+	first, second := tunnelNode(1), tunnelNode(2)
+	taken := netip.MustParseAddr("2001:db8::1")
+	first.Addresses = append(first.Addresses, taken)
+	own := second.Addresses[0]
+	before, behind, late := netip.MustParseAddr("2001:db8::20"), netip.MustParseAddr("2001:db8::21"), netip.MustParseAddr("172.18.0.99")
+	second.Addresses = []netip.Addr{own, before, taken, behind, late}
+	nodes, problems := admitTunnels([]*item[tunnel]{aged(first, 20), aged(second, 10)})
+	equal(t, "addresses", nodes[1].Addresses, []netip.Addr{own, before, late})
+	checkProblem(t, problems, "address 2001:db8::1 lies in 2001:db8::1/128 of node node-1")
+}
+
 // A refused tunnel's claims do not stand in anyone's way.
 func TestRefusedTunnelClaimsNothing(t *testing.T) {
 	greedy := tunnelNode(2)
