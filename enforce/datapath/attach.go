@@ -36,6 +36,8 @@ func (d *Datapath) AttachOverlay(ifindex int) error {
 }
 
 func (d *Datapath) attachBoth(ifindex int, in *ebpf.Program, inName string, out *ebpf.Program, outName string) error {
+	d.attaching.Lock()
+	defer d.attaching.Unlock()
 	for _, a := range []attachment{
 		{program: out, name: outName, ifindex: ifindex},
 		{program: in, name: inName, ifindex: ifindex, ingress: true},

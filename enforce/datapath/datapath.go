@@ -36,6 +36,8 @@ type Datapath struct {
 	maps string // directory of the pinned maps
 	objs bpfObjects
 
+	attaching sync.Mutex // one attachment at a time: two of one interface would both find it bare
+
 	mu        sync.Mutex // guards the mirrors below and the order of writes
 	revision  uint32
 	policy    policyTables

@@ -51,11 +51,14 @@ func (n *Node) DetachPod(p *Pod) {
 // kernel lets go of one a little after its link is gone.
 func (p *Pod) hooked() (any bool) {
 	p.Node.Do(func() error {
-		found, err := link.QueryPrograms(link.QueryOptions{Target: p.endpoint.HostIfIndex, Attach: ebpf.AttachTCXIngress})
-		if err == nil {
-			any = len(found.Programs) > 0
+		for _, side := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+			found, err := link.QueryPrograms(link.QueryOptions{Target: p.endpoint.HostIfIndex, Attach: side})
+			if err != nil {
+				return err
+			}
+			any = any || len(found.Programs) > 0
 		}
-		return err
+		return nil
 	})
 	return any
 }
