@@ -75,9 +75,20 @@ var quietIPv6 = []setting{
 	{"forwarding", "0"},
 }
 
+// minIPv6MTU is the least that a device carries IPv6 with (RFC 8200 section 5).
+// The kernel has no IPv6 settings for one with less.
+const minIPv6MTU = 1280
+
 // setUpIPv6 enables or disables IPv6 on an interface that is still down, and
 // keeps it quiet in either case.
 func setUpIPv6(ifName string, enabled bool) error {
+	link, err := net.InterfaceByName(ifName)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", ifName, err)
+	}
+	if !enabled && link.MTU < minIPv6MTU {
+		return nil
+	}
 	disable := "1"
 	if enabled {
 		disable = "0"
