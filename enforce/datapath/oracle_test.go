@@ -103,7 +103,7 @@ func (a *arena) load(s setting) {
 	}
 	rows, hosts, err := toLocations(s.locations())
 	must(a.t, err)
-	must(a.t, errors.Join(a.locations.add(rows), a.locations.prune(rows), a.Datapath.hosts.add(hosts), a.Datapath.hosts.prune(hosts)))
+	must(a.t, errors.Join(a.locations.add(rows), a.locations.prune(rows), a.hosts.add(hosts), a.hosts.prune(hosts)))
 	result := s.world.Compile()
 	_, err = a.SetPolicy(&result.Table)
 	must(a.t, err)
