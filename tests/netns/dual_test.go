@@ -47,19 +47,10 @@ func underlayCarries(t *testing.T, c field, world bool) {
 	capture.Stop(100)
 }
 
-// icmp6 builds a packet of ICMPv6 (RFC 4443) with hop limit 255, as neighbour
+// icmp6 builds a packet of ICMPv6 (RFC 4443), with hop limit 255, as neighbour
 // discovery wants it.
 func icmp6(src, dst netip.Addr, kind byte, body []byte) []byte {
-	message := append([]byte{kind, 0, 0, 0}, body...)
-	pseudo := append(src.AsSlice(), dst.AsSlice()...)
-	pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(message)))
-	pseudo = append(pseudo, 0, 0, 0, unix.IPPROTO_ICMPV6)
-	binary.BigEndian.PutUint16(message[2:], harness.Checksum(append(pseudo, message...)))
-	p := make([]byte, 8, 40+len(message))
-	p[0], p[6], p[7] = 0x60, unix.IPPROTO_ICMPV6, 255
-	binary.BigEndian.PutUint16(p[4:], uint16(len(message)))
-	p = append(append(p, src.AsSlice()...), dst.AsSlice()...)
-	return append(p, message...)
+	return harness.IPv6Packet(src, dst, unix.IPPROTO_ICMPV6, append([]byte{kind, 0, 0, 0}, body...))
 }
 
 // Of neighbour discovery, RFC 4861 section 4.
@@ -193,13 +184,9 @@ func udp6(src, dst netip.AddrPort, payload []byte) []byte {
 	u = binary.BigEndian.AppendUint16(u, dst.Port())
 	u = binary.BigEndian.AppendUint16(u, uint16(8+len(payload)))
 	u = append(append(u, 0, 0), payload...)
-	pseudo := append(src.Addr().AsSlice(), dst.Addr().AsSlice()...)
+	pseudo := append(src.Addr().AsSlice(), dst.Addr().AsSlice()...) // RFC 8200 section 8.1
 	pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(u)))
 	pseudo = append(pseudo, 0, 0, 0, unix.IPPROTO_UDP)
 	binary.BigEndian.PutUint16(u[6:], harness.Checksum(append(pseudo, u...)))
-	p := make([]byte, 8, 40+len(u))
-	p[0], p[6], p[7] = 0x60, unix.IPPROTO_UDP, 64
-	binary.BigEndian.PutUint16(p[4:], uint16(len(u)))
-	p = append(append(p, src.Addr().AsSlice()...), dst.Addr().AsSlice()...)
-	return append(p, u...)
+	return harness.IPv6Packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, u)
 }
