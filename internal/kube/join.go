@@ -56,9 +56,9 @@ func joinPort(key serviceName, front *serviceFront, port servicePort, behind []*
 // nodePorts gives one of each family that the service has a cluster IP of.
 func nodePorts(addrs []netip.Addr, port servicePort) []service.Frontend {
 	var fronts []service.Frontend
-	for n, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+	for n, everywhere := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
 		if slices.ContainsFunc(addrs, func(a netip.Addr) bool { return family(a) == n }) {
-			fronts = append(fronts, service.Frontend{Addr: any, Port: port.nodePort, Protocol: port.protocol})
+			fronts = append(fronts, service.Frontend{Addr: everywhere, Port: port.nodePort, Protocol: port.protocol})
 		}
 	}
 	return fronts
