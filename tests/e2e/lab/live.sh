@@ -1,15 +1,16 @@
 # shellcheck shell=bash
 # Asks $2:$3 again and again, until standard input ends, and tells of every attempt in a line: TIME OUTCOME
 # With $1 = live, all over one TCP connection; with new, each over a new one. With stream it sends datagrams of one
-# UDP flow without waiting, tells of every answer, and in the end how many it has sent. TIME is in seconds.
+# UDP flow without waiting, tells of every answer, and in the end how many it has sent. TIME is in seconds. Between
+# attempts it waits $5 seconds (0.02), and for an answer over a live connection $6 (0.25).
 
 ask_live() {
 	local line
 	printf 'GET /hostname HTTP/1.1\r\nHost: x\r\n\r\n' >&3 || return
-	while read -r -t 0.25 line <&3; do
+	while read -r -t "$patience" line <&3; do
 		[[ $line != $'\r' ]] || break
 	done || return
-	read -r -t 0.25 -N "$length" line <&3
+	read -r -t "$patience" -N "$length" line <&3
 }
 
 ask_new() {
@@ -22,7 +23,7 @@ ask_stream() {
 	((++sent))
 }
 
-kind=$1 host=$2 port=$3 length=$4 sent=0
+kind=$1 host=$2 port=$3 length=$4 pause=${5:-0.02} patience=${6:-0.25} sent=0
 case $kind in
 live) exec 3<>"/dev/tcp/$host/$port" || exit 1 ;;
 stream)
@@ -32,7 +33,7 @@ stream)
 	;;
 esac
 while :; do
-	read -r -t 0.02
+	read -r -t "$pause"
 	(($? > 128)) || exit 0 # the end of standard input, and not of the time
 	asked=$EPOCHREALTIME
 	if [[ $kind == stream ]]; then

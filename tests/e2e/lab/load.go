@@ -1,0 +1,92 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed load.sh
+var loadScript string
+
+// Load is traffic that a pod makes on its own: nothing of it goes by the API
+// server.
+type Load struct {
+	cluster     *Cluster
+	from        *Pod
+	ends        time.Time
+	connections int
+}
+
+// Toll is what a Load has cost.
+type Toll struct {
+	Sent, Lost  int // datagrams of one UDP flow, of which each had to come back
+	Connections int // that asked all the time
+	Answers     int // they got, all together
+	Unanswered  int // questions without an answer in 20 s, or on a connection that broke
+}
+
+func (t Toll) String() string {
+	return fmt.Sprintf("%d of %d datagrams lost; %d connections, %d answers, %d questions without one",
+		t.Lost, t.Sent, t.Connections, t.Answers, t.Unanswered)
+}
+
+// StartLoad lets a pod send to a port of another one for a time, whole seconds.
+func (c *Cluster) StartLoad(ctx context.Context, from, to *Pod, port, connections int, lasts time.Duration) (*Load, error) {
+	out, err := c.Run(ctx, "", "exec", "-n", from.Namespace, from.Name, "--", "bash", "-c", loadScript, "load.sh",
+		liveScript, strconv.Itoa(int(lasts.Seconds())), to.Addr.String(), strconv.Itoa(port), strconv.Itoa(len(to.Name)),
+		strconv.Itoa(connections))
+	if err == nil && strings.TrimSpace(out) != "begun" {
+		err = fmt.Errorf("it says %q", out)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load of %s on %s: %w", from.Key(), to.Key(), err)
+	}
+	return &Load{cluster: c, from: from, ends: time.Now().Add(lasts), connections: connections}, nil
+}
+
+// Ends is when the load ends by itself.
+func (l *Load) Ends() time.Time { return l.ends }
+
+// Toll waits for the end, and counts.
+func (l *Load) Toll(ctx context.Context) (Toll, error) {
+	const slack = 5 * time.Second // the stream waits a second for its last echoes
+	select {
+	case <-ctx.Done():
+		return Toll{}, ctx.Err()
+	case <-time.After(time.Until(l.ends) + slack):
+	}
+	out, err := l.cluster.Run(ctx, "", "exec", "-n", l.from.Namespace, l.from.Name, "--",
+		"grep", "-H", "", "-r", "/tmp/load")
+	if err != nil {
+		return Toll{}, fmt.Errorf("read the load of %s: %w", l.from.Key(), err)
+	}
+	return countToll(out, l.connections), nil
+}
+
+// countToll reads lines "FILE:TIME OUTCOME".
+func countToll(lines string, connections int) Toll {
+	t := Toll{Connections: connections}
+	back := 0
+	for scan := bufio.NewScanner(strings.NewReader(lines)); scan.Scan(); {
+		file, text, _ := strings.Cut(scan.Text(), ":")
+		word, outcome, _ := strings.Cut(text, " ")
+		stream := strings.HasSuffix(file, "/stream")
+		switch {
+		case stream && outcome == "sent":
+			t.Sent, _ = strconv.Atoi(word) // 0 is not what anybody hopes for
+		case stream && outcome == "answer":
+			back++
+		case outcome == "answer":
+			t.Answers++
+		case outcome == "silence":
+			t.Unanswered++
+		}
+	}
+	t.Lost = t.Sent - back
+	return t
+}

@@ -1,0 +1,16 @@
+package lab
+
+import "testing"
+
+func TestToll(t *testing.T) {
+	got := countToll(`/tmp/load/live-0:1.5 answer
+/tmp/load/stream:1.5 answer
+/tmp/load/live-1:1.6 silence
+/tmp/load/live-0:2.5 answer
+/tmp/load/stream:1.7 answer
+/tmp/load/stream:3 sent
+`, 2)
+	if want := (Toll{Sent: 3, Lost: 1, Connections: 2, Answers: 2, Unanswered: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
