@@ -62,6 +62,11 @@ func (c Config) leaving() [][]expr.Any {
 			rules = append(rules, slices.Concat(end, drop(OutsideTunnel)))
 		}
 	}
+	// The kernel's WireGuard answers a packet that has no peer with an ICMP error
+	// that quotes it, to its source inside the tunnel.
+	for _, end := range ends(c.Tunnel) {
+		rules = append(rules, slices.Concat(end, drop(TunnelAddress)))
+	}
 	if slices.ContainsFunc(c.Pods, is6) {
 		return rules
 	}

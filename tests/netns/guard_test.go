@@ -126,4 +126,9 @@ func TestTunnelAddress(t *testing.T) {
 		n1.WantDrops("tunnel-address", func() { must(t, wire.Send(n1.UnderlayFrameOf(unix.ETH_P_IPV6, packet), 0)) })
 		n1.WantDrops("spoofed-address", func() { must(t, out.Send(pod.FrameOf(unix.ETH_P_IPV6, packet), 0)) })
 	}
+	n1.WantDrops("tunnel-address", func() { // as the kernel's WireGuard does about packets without a peer
+		if err := n1.IPv6().EchoOnce(netip.AddrPortFrom(inside, 7), []byte("x"), never); !errors.Is(err, syscall.EPERM) {
+			t.Errorf("a process of the node gets %v, want EPERM", err)
+		}
+	})
 }
