@@ -35,7 +35,6 @@ const (
 func measureEvents(t *lab) ([]report.Row, error) {
 	p := newPods(t)
 	storm := startStorm(&p.client.Host, &p.near.Host)
-	defer storm.stop()
 	tcp := throughput(&p.client.Host, &p.far.Host, 1)
 	node := p.Nodes[0].Datapath
 	told := func() (measure.Sample, error) { return withEvents(node, tcp) }
@@ -45,11 +44,12 @@ func measureEvents(t *lab) ([]report.Row, error) {
 		}
 		return storm.during(tcp)
 	}
-	return measure.Comparison{
+	rows, err := measure.Comparison{
 		Metrics: []measure.Metric{{Name: "events", Unit: "Gbit/s", Target: report.Target{AtLeast: 0.97}}},
 		Against: "the same flows, none of them told", Rounds: t.rounds,
 		Signet: told, Base: untold,
 	}.Run(t.log)
+	return rows, errors.Join(err, storm.stop())
 }
 
 // fillRing waits until the ring takes no more events.
@@ -186,7 +186,8 @@ func (s *storm) during(tcp measure.Side) (measure.Sample, error) {
 	return sample, err
 }
 
-func (s *storm) stop() {
+// stop tells what kept flows from beginning.
+func (s *storm) stop() error {
 	s.end()
-	<-s.done
+	return <-s.done
 }
