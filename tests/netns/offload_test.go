@@ -34,7 +34,7 @@ func segmentsArrive(t *testing.T, p path, size int) {
 	in, out := p.server.UDP(9), p.client.UDP(0)
 	defer in.Close()
 	defer out.Close()
-	count := min(40, 65000/size) // in one call: less than 64 KiB
+	count := min(40, 65000/size)                // in one call: less than 64 KiB
 	sent := harness.Filler(count*size - size/2) // the last is shorter
 	must(t, harness.SendSegments(out, netip.AddrPortFrom(p.server.Addr, 9), sent, uint16(size)))
 	must(t, in.SetReadDeadline(time.Now().Add(soon)))

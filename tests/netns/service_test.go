@@ -70,7 +70,7 @@ func TestHairpin(t *testing.T) {
 	c := harness.NewCluster(t, 1, harness.Options{})
 	a := c.AddPod(c.Nodes[0], harness.Role("a"))
 	c.SetPolicies(ingress("a"), egress("a"))
-	for via, self := range map[string]*harness.Host{"10.96.0.1": &a.Host, "fd10:96::1": a.Host.IPv6()} {
+	for via, self := range map[string]*harness.Host{"10.96.0.1": &a.Host, "fd10:96::1": a.IPv6()} {
 		c.SetServices(clusterIP(via, 80, netip.AddrPortFrom(self.Addr, 8080)))
 		forwarded(t, c, self, netip.AddrPortFrom(netip.MustParseAddr(via), 80), self, 8080)
 	}

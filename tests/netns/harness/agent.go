@@ -69,7 +69,9 @@ func (n *Node) KillAgent(after time.Duration) {
 		n.t.Fatalf("the agent of %s ended by itself: %v", n.name, err)
 	case <-time.After(after):
 		n.cluster.must(cmd.Process.Kill())
-		_ = <-ended // it says that it was killed
+		if err := <-ended; err == nil {
+			n.t.Fatalf("the agent of %s ended by itself before it could be killed", n.name)
+		}
 	}
 }
 
