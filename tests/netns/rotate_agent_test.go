@@ -35,7 +35,7 @@ func TestRotationWithoutAnAgent(t *testing.T) {
 	dead.Store(true)
 	before := n1.PublicKeys()
 	must(t, n1.Rotate())
-	time.Sleep(15 * time.Second)
+	time.Sleep(10 * time.Second) // more than a change of keys needs
 	r := n1.Rotation()
 	if !r.Running || len(r.Waiting) != 1 || n1.PublicKeys() != before {
 		t.Errorf("without the other agent: %+v, same keys %v", r, n1.PublicKeys() == before)

@@ -23,9 +23,18 @@ type load struct {
 	counts  map[string]*[2]int // sent and arrived, by the pair
 }
 
-// newLoad gives every node a pod and starts.
+// newLoad gives every node a pod, waits for the first session of every two
+// nodes, before which more than WireGuard can queue is lost, and starts. The
+// cluster has to live.
 func newLoad(t *testing.T, c *harness.Cluster) *load {
 	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for slices.ContainsFunc(c.Nodes, func(n *harness.Node) bool { return !n.Connected() }) {
+		if time.Now().After(deadline) {
+			t.Fatal("not every two nodes have a session")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	l := &load{t: t, stop: make(chan struct{}), counts: map[string]*[2]int{}}
 	var pods []*harness.Pod
 	for i, n := range c.Nodes {
@@ -99,8 +108,8 @@ func forgotten(t *testing.T, c *harness.Cluster, keys [2]string) {
 	}
 }
 
-// TestRotation changes the keys of every node under load between all of them:
-// nothing is lost, and no old key is left.
+// TestRotation changes the keys of every node, with -short of one, under load
+// between all of them: nothing is lost, and no old key is left.
 func TestRotation(t *testing.T) {
 	harness.Require(t)
 	c := harness.NewCluster(t, 3, harness.Options{})
@@ -108,7 +117,11 @@ func TestRotation(t *testing.T) {
 	capture := c.Capture()
 	l := newLoad(t, c)
 	time.Sleep(scaled(200 * time.Millisecond))
-	for _, n := range c.Nodes {
+	rotating := c.Nodes
+	if testing.Short() {
+		rotating = rotating[:1]
+	}
+	for _, n := range rotating {
 		before, started := n.PublicKeys(), time.Now()
 		must(t, n.Rotate())
 		r := changed(t, n, 2*time.Minute)
