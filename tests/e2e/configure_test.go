@@ -27,26 +27,38 @@ func configure(t *testing.T, replacements ...string) {
 
 func writeConfig(t *testing.T, text string) {
 	t.Helper()
-	patch, err := json.Marshal(map[string]any{"data": map[string]string{"config.yaml": text}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := func(args ...string) {
-		t.Helper()
-		// The test's own context has ended when the configuration is put back.
-		if _, err := cluster.Run(context.Background(), "", args...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run("patch", "configmap", "signet-config", "-n", lab.SignetNamespace, "--type=merge", "-p", string(patch))
+	patchConfig(t, text)
 	for deadline := time.Now().Add(3 * time.Minute); !configured(text); time.Sleep(time.Second) {
 		if time.Now().After(deadline) {
 			t.Fatal("the agents do not take over a changed configuration")
 		}
-		// A pod that changes makes its kubelet look at the ConfigMaps that it mounts.
-		run("annotate", "--overwrite", "pod", "-n", lab.SignetNamespace, "-l", "app.kubernetes.io/name=signet",
-			"signet.test/now="+time.Now().Format("150405.000"))
+		touchAgents(t)
 	}
+}
+
+// later runs kubectl even when the test's own context has ended.
+func later(t *testing.T, args ...string) {
+	t.Helper()
+	if _, err := cluster.Run(context.Background(), "", args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func patchConfig(t *testing.T, text string) {
+	t.Helper()
+	patch, err := json.Marshal(map[string]any{"data": map[string]string{"config.yaml": text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	later(t, "patch", "configmap", "signet-config", "-n", lab.SignetNamespace, "--type=merge", "-p", string(patch))
+}
+
+// touchAgents changes the agents' pods: their kubelets then look at the
+// ConfigMaps that these mount.
+func touchAgents(t *testing.T) {
+	t.Helper()
+	later(t, "annotate", "--overwrite", "pod", "-n", lab.SignetNamespace, "-l", "app.kubernetes.io/name=signet",
+		"signet.test/now="+time.Now().Format("150405.000"))
 }
 
 // configured reports whether this is the last good configuration of every agent.
