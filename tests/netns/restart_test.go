@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,32 +21,42 @@ type numbered struct {
 }
 
 // run sends until stop is closed, a datagram each millisecond, and reports how
-// many were sent and how many arrived.
+// many were sent and how many arrived. The last ones have their time to arrive.
 func (s numbered) run(stop <-chan struct{}, sent, got *int) {
+	var arrived atomic.Int64
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		buf := make([]byte, 8)
-		for next := 0; ; next++ {
-			if n, err := s.in.Read(buf); err != nil || n != 8 {
-				return
-			}
-			*got++
-		}
+		s.count(&arrived)
 	}()
 	tick := time.NewTicker(scaled(time.Millisecond))
 	defer tick.Stop()
-	for {
+	for running := true; running; {
 		select {
 		case <-stop:
-			_ = s.in.SetReadDeadline(time.Now().Add(never))
-			<-done
-			return
+			running = false
 		case <-tick.C:
 			if _, err := s.out.WriteToUDPAddrPort(binary.BigEndian.AppendUint64(nil, uint64(*sent)), s.to); err == nil {
 				*sent++
 			}
 		}
+	}
+	for deadline := time.Now().Add(scaled(never)); arrived.Load() < int64(*sent) && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	_ = s.in.SetReadDeadline(time.Now())
+	<-done
+	*got = int(arrived.Load())
+}
+
+// count counts datagrams until reading fails.
+func (s numbered) count(arrived *atomic.Int64) {
+	buf := make([]byte, 8)
+	for {
+		if n, err := s.in.Read(buf); err != nil || n != 8 {
+			return
+		}
+		arrived.Add(1)
 	}
 }
 

@@ -88,7 +88,7 @@ func TransferSCTP(client, server *Host, via netip.AddrPort, port uint16, count i
 	served := make(chan error, 1)
 	go func() { served <- echoSCTP(listener, count) }()
 	conn, err := client.sctpSocket(limit, func(fd int) error {
-		return unix.Connect(fd, &unix.SockaddrInet4{Port: int(via.Port()), Addr: via.Addr().As4()})
+		return connect(fd, &unix.SockaddrInet4{Port: int(via.Port()), Addr: via.Addr().As4()}, limit)
 	})
 	if err != nil { // and the port is free when nobody waits there
 		return errors.Join(fmt.Errorf("connect: %w", err), <-served)
@@ -101,7 +101,7 @@ func TransferSCTP(client, server *Host, via netip.AddrPort, port uint16, count i
 }
 
 func echoSCTP(listener *os.File, count int) error {
-	fd, _, err := unix.Accept(int(listener.Fd()))
+	fd, err := accept(int(listener.Fd()))
 	if err != nil {
 		return fmt.Errorf("accept: %w", err)
 	}
@@ -113,4 +113,31 @@ func echoSCTP(listener *os.File, count int) error {
 	}
 	_, err = conn.Write(buf)
 	return err
+}
+
+// accept goes on where a signal interrupts it: calls on a socket with a time
+// limit are not started again (signal(7)).
+func accept(listener int) (fd int, err error) {
+	for {
+		fd, _, err = unix.Accept(listener)
+		if !errors.Is(err, unix.EINTR) {
+			return fd, err
+		}
+	}
+}
+
+// connect goes on likewise, until limit is over; the association comes about
+// meanwhile.
+func connect(fd int, to unix.Sockaddr, limit time.Duration) error {
+	for deadline := time.Now().Add(limit); ; {
+		err := unix.Connect(fd, to)
+		switch {
+		case errors.Is(err, unix.EISCONN):
+			return nil
+		case errors.Is(err, unix.EALREADY) && time.Now().Before(deadline):
+			time.Sleep(10 * time.Millisecond)
+		case !errors.Is(err, unix.EINTR):
+			return err
+		}
+	}
 }
