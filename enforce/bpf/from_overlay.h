@@ -7,9 +7,9 @@
 #include "admit.h"
 #include "deliver.h"
 
-/* Has the sending node published that its pods have the identity? If not, the
- * packet is counted, and dropped where that is wanted. Only packets that no
- * flow speaks for are asked. */
+/* Is the identity verified for the sending node: has signet-verifier found
+ * that its pods have it? If not, the packet is counted, and dropped where that
+ * is wanted. Only packets that no flow speaks for are asked. */
 static __noinline int check_attested(struct __sk_buff *skb, struct context *c, __be64 node)
 {
 	struct attested_key key = { .prefix = node, .identity = c->src_identity };

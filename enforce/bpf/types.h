@@ -260,14 +260,14 @@ struct tunnel_source {
 	__u32 pad;
 };
 
-/* A node has published that its pods have an identity. */
+/* The identity is verified for the node: its pods have it. */
 struct attested_key {
 	__be64 prefix; /* the node's tunnel /64 */
 	__u32 identity;
 	__u32 pad;
 };
 
-/* What becomes of a packet whose identity its node has not published. */
+/* What becomes of a packet whose identity is not verified for its node. */
 enum attestation {
 	ATTESTATION_AUDIT = 0,   /* judged as any other, and counted */
 	ATTESTATION_ENFORCE = 1, /* dropped */
@@ -325,7 +325,7 @@ struct event {
 	__u32 src_identity, dst_identity;
 	__u32 revision;
 	__u32 length;    /* bytes of the packet */
-	__u8 unattested; /* its node has not published the source's identity */
+	__u8 unattested; /* the source's identity is not verified for its node */
 	__u8 again;      /* the flow was judged before */
 	__u8 pad[2];
 };
@@ -375,7 +375,7 @@ struct context {
 	__u8 to_client;  /* the receiver is who asked for nat_addr:nat_port */
 	__u8 counted;    /* an earlier hook has counted the packet */
 	__u8 audit;      /* reason for which policy would have dropped it */
-	__u8 unattested; /* the sending node has not published src_identity */
+	__u8 unattested; /* src_identity is not verified for the sending node */
 	__u8 again;      /* its flow had to be judged anew */
 	__u8 v6;         /* it is an IPv6 packet, whatever the tunnel makes of it */
 	__u8 pad[2];

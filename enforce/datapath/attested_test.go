@@ -7,7 +7,7 @@ import (
 	"github.com/signet-cni/signet/identity"
 )
 
-// attests puts in force what the far node has published.
+// attests puts in force what is verified for the far node.
 func attests(mode Attestation, ids ...identity.ID) action {
 	return func(n *node) string {
 		_, err := n.SetAttested(map[netip.Prefix][]identity.ID{farPrefix: ids}, mode)
