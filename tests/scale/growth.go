@@ -32,14 +32,14 @@ type usage struct {
 func (n *node) measureAgent(ctx context.Context, stage size) (usage, error) {
 	u := usage{size: stage}
 	for range starts {
-		agent, took, err := n.startAgent(ctx)
+		agent, took, err := n.StartAgent(ctx)
 		if err != nil {
 			return u, err
 		}
 		time.Sleep(settleTime)
-		resident, err := agent.resident()
-		maps, mapsErr := agent.maps()
-		agent.stop()
+		resident, err := agent.Resident()
+		maps, mapsErr := agent.Maps()
+		agent.Stop()
 		if err := errors.Join(err, mapsErr); err != nil {
 			return u, fmt.Errorf("measure the agent: %w", err)
 		}
@@ -48,11 +48,11 @@ func (n *node) measureAgent(ctx context.Context, stage size) (usage, error) {
 		say("agent ready after %.2f s, %.0f MiB resident, %.1f MiB of maps", took.Seconds(), resident, maps)
 	}
 	var err error
-	if u.verifier, err = n.verifier.resident(); err != nil {
+	if u.verifier, err = n.verifier.Resident(); err != nil {
 		return u, err
 	}
-	if !n.wg.ended() {
-		u.wireGuard, err = n.wg.resident()
+	if !n.WireGuard().Ended() {
+		u.wireGuard, err = n.WireGuard().Resident()
 	}
 	return u, err
 }
@@ -72,12 +72,12 @@ func (n *node) verified(ctx context.Context, c *cluster) (time.Duration, error) 
 			say("all nodes verified %.1f s after the last of them was filled", took.Seconds())
 			return took, nil
 		}
-		if n.verifier.ended() {
-			return 0, fmt.Errorf("the verifier has ended: %s", n.verifier.said())
+		if n.verifier.Ended() {
+			return 0, fmt.Errorf("the verifier has ended: %s", n.verifier.Said())
 		}
 		select {
 		case <-ctx.Done():
-			return 0, fmt.Errorf("node %s is not verified: %w: %s", tunnels.Items[left].GetName(), ctx.Err(), n.verifier.said())
+			return 0, fmt.Errorf("node %s is not verified: %w: %s", tunnels.Items[left].GetName(), ctx.Err(), n.verifier.Said())
 		case <-time.After(time.Second):
 		}
 	}

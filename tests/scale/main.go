@@ -52,14 +52,11 @@ func measure(ctx context.Context, s size, commands string, results *report.Repor
 	if err != nil {
 		return err
 	}
-	n, err := newNode(c, commands)
+	n, err := newNode(ctx, c, commands)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.close()) }()
-	if err := n.prepare(ctx); err != nil {
-		return err
-	}
 	few := size{nodes: s.nodes, pods: s.pods / 10, identities: s.identities / 10, policies: s.policies}
 	stages := []size{few, {few.nodes, s.pods, few.identities, few.policies}, s}
 	var found []usage
@@ -84,11 +81,11 @@ func measure(ctx context.Context, s size, commands string, results *report.Repor
 
 // atFullSize measures what an agent does while it runs in the full cluster.
 func atFullSize(ctx context.Context, n *node, c *cluster, results *report.Report) error {
-	agent, _, err := n.startAgent(ctx)
+	agent, _, err := n.StartAgent(ctx)
 	if err != nil {
 		return err
 	}
-	defer agent.stop()
+	defer agent.Stop()
 	for _, part := range []func(context.Context, *node, *cluster) ([]report.Row, error){measureStarts, measureSpread} {
 		rows, err := part(ctx, n, c)
 		results.Add(rows...)

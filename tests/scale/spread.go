@@ -99,7 +99,7 @@ func awaitKernel(ctx context.Context, table *ebpf.Map, id identity.ID) (time.Tim
 // how long it takes until a bare watch has each, and until the agent has it in
 // the kernel.
 func measureSpread(ctx context.Context, n *node, c *cluster) ([]report.Row, error) {
-	pins, err := filepath.Glob(n.path("bpf/signet/maps-*/identities"))
+	pins, err := filepath.Glob(n.Path("bpf/signet/maps-*/identities"))
 	if err != nil || len(pins) != 1 {
 		return nil, fmt.Errorf("pinned tables of identities: %v, %w", pins, err)
 	}

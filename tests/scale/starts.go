@@ -55,20 +55,20 @@ func measureStarts(ctx context.Context, n *node, c *cluster) ([]report.Row, erro
 }
 
 // startPods makes pods and attaches them, some at a time.
-func startPods(ctx context.Context, n *node, count int, name string, labels func(int) map[string]string) ([]*sandbox, error) {
-	pods := make([]*sandbox, count)
+func startPods(ctx context.Context, n *node, count int, name string, labels func(int) map[string]string) ([]*pod, error) {
+	pods := make([]*pod, count)
 	err := each(ctx, name+" local pods: objects", 0, count, func(ctx context.Context, i int) (err error) {
-		pods[i], err = newSandbox(ctx, n, fmt.Sprintf("%s-%d", name, i), labels(i))
+		pods[i], err = n.newPod(ctx, fmt.Sprintf("%s-%d", name, i), labels(i))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return pods, together(pods, func(s *sandbox) error { _, err := s.call(ctx, "ADD"); return err })
+	return pods, together(pods, func(p *pod) error { _, err := p.call(ctx, "ADD"); return err })
 }
 
 // together does something with pods, atOnce at a time.
-func together(pods []*sandbox, do func(*sandbox) error) error {
+func together(pods []*pod, do func(*pod) error) error {
 	errs := make(chan error, len(pods))
 	limit := make(chan struct{}, atOnce)
 	var running sync.WaitGroup
@@ -113,7 +113,7 @@ func measureBurst(ctx context.Context, n *node, name string, labels func(int) ma
 		return nil, fmt.Errorf("%d writes of identities and %d of tunnels were counted: fewer than it takes", identities, others)
 	}
 	title := fmt.Sprintf("burst of %d pods, %d %s label sets: ", burst, burstSets, name)
-	if err := together(pods, func(s *sandbox) error { _, err := s.call(ctx, "DEL"); return err }); err != nil {
+	if err := together(pods, func(p *pod) error { _, err := p.call(ctx, "DEL"); return err }); err != nil {
 		return nil, err
 	}
 	if name == "known" {
@@ -150,7 +150,7 @@ func (c *cluster) writes(ctx context.Context) (map[string]int, error) {
 }
 
 // measureADD starts pods whose identity exists, one after the other.
-func measureADD(ctx context.Context, pods []*sandbox) ([]report.Row, error) {
+func measureADD(ctx context.Context, pods []*pod) ([]report.Row, error) {
 	var took, alone []float64
 	for i := range samples {
 		pod := pods[i%len(pods)]
@@ -175,9 +175,9 @@ func measureADD(ctx context.Context, pods []*sandbox) ([]report.Row, error) {
 
 // measureNewADD starts pods of which each has an identity of its own.
 func measureNewADD(ctx context.Context, n *node) ([]report.Row, error) {
-	pods := make([]*sandbox, samples/2)
+	pods := make([]*pod, samples/2)
 	err := each(ctx, "objects of pods with new labels", 0, len(pods), func(ctx context.Context, i int) (err error) {
-		pods[i], err = newSandbox(ctx, n, fmt.Sprintf("fresh-%d", i), map[string]string{"fresh": strconv.Itoa(i)})
+		pods[i], err = n.newPod(ctx, fmt.Sprintf("fresh-%d", i), map[string]string{"fresh": strconv.Itoa(i)})
 		return err
 	})
 	if err != nil {

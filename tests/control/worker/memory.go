@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"bufio"
@@ -14,8 +14,8 @@ import (
 
 const mebibyte = 1 << 20
 
-// resident gives a process's resident memory in MiB.
-func (p *process) resident() (float64, error) {
+// Resident gives a process's resident memory in MiB.
+func (p *Process) Resident() (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
@@ -24,9 +24,9 @@ func (p *process) resident() (float64, error) {
 	return float64(kilobytes) * 1024 / mebibyte, err
 }
 
-// maps gives the memory of the BPF maps that a process holds in MiB, as the
+// Maps gives the memory of the BPF maps that a process holds in MiB, as the
 // kernel counts it.
-func (p *process) maps() (all float64, err error) {
+func (p *Process) Maps() (all float64, err error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
