@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
@@ -54,6 +53,7 @@ type loops struct {
 	attested *reconcile.Loop // what the others do
 	verified []identity.ID   // of this node's, as syncAttested last saw them
 	noticed  stopwatch       // the oldest new identity that is not in force
+	started  sync.Once       // the node is open for pods
 	stale    atomic.Bool     // policies, identities or settings may have changed
 }
 
@@ -247,47 +247,6 @@ func (l *loops) syncMasquerade(context.Context) error {
 	})
 }
 
-// syncHooks attaches the programs once their maps hold everything: those of
-// an earlier agent judge until then. Afterwards it puts back what somebody
-// else detached.
-func (l *loops) syncHooks(context.Context) error {
-	for _, needed := range []*reconcile.Loop{l.tunnel, l.rules, l.services} {
-		if needed.Stats().Success.IsZero() {
-			return errors.New("waiting for tunnel, policy and services")
-		}
-	}
-	dp := l.agent.datapath
-	var errs []error
-	for _, index := range l.agent.tunnel.indexes() {
-		errs = append(errs, dp.AttachOverlay(index))
-	}
-	for _, ep := range l.agent.pods.Endpoints() {
-		err := dp.AttachPod(ep.HostIfIndex)
-		if errors.Is(err, unix.ENODEV) {
-			continue // its pod is being deleted: there is nothing left to guard
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("pod %s/%s: %w", ep.Namespace, ep.Pod, err))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	return errors.Join(dp.DetachStale(l.interfaces), dp.DropOtherLayouts())
-}
-
-// interfaces are those that must keep their programs.
-func (l *loops) interfaces() map[int]bool {
-	keep := map[int]bool{}
-	for _, index := range l.agent.tunnel.indexes() {
-		keep[index] = true
-	}
-	for _, ep := range l.agent.pods.Endpoints() {
-		keep[ep.HostIfIndex] = true
-	}
-	return keep
-}
-
 // policyProblems tells what of policies is not used: what cannot be read, and
 // what cannot be compiled.
 func (a *agent) policyProblems() []kube.Problem {
@@ -325,5 +284,9 @@ func (l *loops) syncPublish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.agent.watcher.SetNetworkUp(ctx)
+	if err := l.agent.watcher.SetNetworkUp(ctx); err != nil {
+		return err
+	}
+	l.started.Do(debug.FreeOSMemory) // the first lists took several times what is kept of them
+	return nil
 }

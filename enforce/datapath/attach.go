@@ -25,7 +25,8 @@ type attachment struct {
 }
 
 // AttachPod puts from_pod and to_pod on the host side of a pod's veth. Done
-// again, or by a new version, it replaces the programs without a gap.
+// again, or by a new version, it replaces the programs without a gap. It wraps
+// ENODEV if there is no such device (any more).
 func (d *Datapath) AttachPod(ifindex int) error {
 	return d.attachBoth(ifindex, d.objs.FromPod, "from_pod", d.objs.ToPod, "to_pod")
 }

@@ -1,9 +1,12 @@
 package datapath
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/signet-cni/signet/identity"
 )
@@ -41,32 +44,56 @@ func ParseAttestation(name string) (Attestation, error) {
 	return Audit, fmt.Errorf("attestation %q: want audit or enforce", name)
 }
 
-// attestation is what the maps say of who may speak for whom.
+// attestation is what the maps say of who may speak for whom. The lists are
+// all that is kept of the table here: it has an entry for each identity of each
+// node.
 type attestation struct {
-	table *table[bpfAttestedKey, uint8]
-	nodes map[uint64][]identity.ID // by the prefix's word; sorted
+	table *ebpf.Map
+	nodes map[uint64][]identity.ID // by the prefix's word; as sorted gives them
 }
 
 // open takes over what an earlier agent left.
 func (a *attestation) open(objs *bpfObjects) error {
-	a.table = newTable[bpfAttestedKey, uint8](objs.Attested)
-	a.nodes = map[uint64][]identity.ID{}
-	if err := a.table.read(); err != nil {
-		return err
-	}
-	for key := range a.table.known {
+	a.table, a.nodes = objs.Attested, map[uint64][]identity.ID{}
+	var key bpfAttestedKey
+	var value uint8
+	entries := a.table.Iterate()
+	for entries.Next(&key, &value) {
 		a.nodes[key.Prefix] = append(a.nodes[key.Prefix], identity.ID(key.Identity))
 	}
-	for _, ids := range a.nodes {
-		slices.Sort(ids)
+	if err := entries.Err(); err != nil {
+		return fmt.Errorf("read map %s: %w", a.table, err)
+	}
+	for word, ids := range a.nodes {
+		a.nodes[word] = sorted(ids)
 	}
 	return nil
+}
+
+// sorted gives ids in order and without repetition: ids itself if it is so.
+func sorted(ids []identity.ID) []identity.ID {
+	for n := 1; n < len(ids); n++ {
+		if ids[n-1] >= ids[n] {
+			ids = slices.Clone(ids)
+			slices.Sort(ids)
+			return slices.Compact(ids)
+		}
+	}
+	return ids
+}
+
+func (a *attestation) usage(name string) Usage {
+	entries := 0
+	for _, ids := range a.nodes {
+		entries += len(ids)
+	}
+	return Usage{name, entries, int(a.table.MaxEntries())}
 }
 
 // SetAttested puts in force for which identities the node of each tunnel /64
 // speaks, and what becomes of others. Flows are judged again only where
 // Enforce could end them: when it begins, and when a node takes an identity
-// back.
+// back. The lists are kept, and must not be modified afterwards.
 func (d *Datapath) SetAttested(desired map[netip.Prefix][]identity.ID, mode Attestation) (changed bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -102,11 +129,9 @@ func (d *Datapath) SetAttested(desired map[netip.Prefix][]identity.ID, mode Atte
 }
 
 // update brings one node's identities in line; what it does not have any more
-// goes last.
+// goes last. After a failure it does everything again, to the same effect.
 func (a *attestation) update(word uint64, ids []identity.ID, added, removed *bool) error {
-	ids = slices.Clone(ids)
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
+	ids = sorted(ids)
 	before := a.nodes[word]
 	if slices.Equal(ids, before) {
 		return nil
@@ -115,8 +140,9 @@ func (a *attestation) update(word uint64, ids []identity.ID, added, removed *boo
 		if _, known := slices.BinarySearch(before, id); known {
 			continue
 		}
-		if err := a.table.set(bpfAttestedKey{Prefix: word, Identity: uint32(id)}, 1); err != nil {
-			return err
+		key := bpfAttestedKey{Prefix: word, Identity: uint32(id)}
+		if err := a.table.Put(key, uint8(1)); err != nil {
+			return fmt.Errorf("write %v to map %s (room for %d entries): %w", key, a.table, a.table.MaxEntries(), err)
 		}
 		*added = true
 	}
@@ -124,8 +150,9 @@ func (a *attestation) update(word uint64, ids []identity.ID, added, removed *boo
 		if _, stays := slices.BinarySearch(ids, id); stays {
 			continue
 		}
-		if err := a.table.remove(bpfAttestedKey{Prefix: word, Identity: uint32(id)}); err != nil {
-			return err
+		key := bpfAttestedKey{Prefix: word, Identity: uint32(id)}
+		if err := a.table.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("remove %v from map %s: %w", key, a.table, err)
 		}
 		*removed = true
 	}

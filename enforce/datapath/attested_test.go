@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/signet-cni/signet/identity"
@@ -139,6 +140,11 @@ func TestAttestationOutlivesTheAgent(t *testing.T) {
 	changed, err := again.SetAttested(map[netip.Prefix][]identity.ID{farPrefix: {idOther, idFar}}, Enforce)
 	if changed || err != nil {
 		t.Errorf("changed %v, %v", changed, err)
+	}
+	tables, err := again.Usage()
+	must(t, err)
+	if !slices.ContainsFunc(tables, func(u Usage) bool { return u.Name == "attested" && u.Entries == 2 && u.Max > 2 }) {
+		t.Errorf("two entries, yet the tables are %v", tables)
 	}
 	before := again.Revision()
 	changed, err = again.SetAttested(nil, Enforce)

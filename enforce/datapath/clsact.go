@@ -13,12 +13,8 @@ const clsactPriority = 1
 // attachClsact is for kernels before 6.6: a filter on the clsact qdisc, which
 // lives as long as the device. Replacing it is atomic.
 func attachClsact(a attachment) error {
-	dev, err := netlink.LinkByIndex(a.ifindex)
-	if err != nil {
-		return err
-	}
 	if err := ensureClsact(a.ifindex); err != nil {
-		return fmt.Errorf("add clsact to %s: %w", dev.Attrs().Name, err)
+		return fmt.Errorf("add clsact: %w", err)
 	}
 	parent := uint32(netlink.HANDLE_MIN_EGRESS)
 	if a.ingress {

@@ -45,7 +45,7 @@ func (d *Datapath) mirrored() []Usage {
 		d.endpoints.usage("endpoints"), d.podPorts.usage("pod_ports"), d.locations.usage("locations"),
 		d.hosts.usage("hosts"), d.services.usage("services"), d.backends.usage("backends"),
 		d.policy.identities.usage("identities"), d.policy.rules.usage("rules"), d.policy.cidrs.usage("rule_cidrs"),
-		d.policy.chunks.usage("port_chunks"), d.policy.names.usage("port_names"),
+		d.policy.chunks.usage("port_chunks"), d.policy.names.usage("port_names"), d.attestation.usage("attested"),
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/enforce/service"
 	"github.com/signet-cni/signet/identity"
-	"github.com/signet-cni/signet/overlay"
 )
 
 // LocalPods gives the pods of this node, by namespace and name.
@@ -54,12 +53,6 @@ func (w *Watcher) Identities() (map[identity.ID]identity.Set, []Problem) {
 		sets[it.value.id] = it.value.set
 	}
 	return sets, problems
-}
-
-// Nodes gives the nodes that published a usable tunnel, this one included, by
-// name. No two of them share a key, a pod range or an address.
-func (w *Watcher) Nodes() ([]overlay.Node, []Problem) {
-	return admitTunnels(w.tunnels.items())
 }
 
 // Services gives every port of every Service that has a cluster IP.

@@ -38,11 +38,17 @@ type attestation struct {
 	verified   []identity.ID // as the verifier has found; sorted
 }
 
+// attestationOf keeps both lists once where they are equal, as they are for most
+// nodes at most times.
 func attestationOf(object *api.Tunnel) attestation {
-	return attestation{
+	a := attestation{
 		identities: podIdentities(object.Spec.Identities), listed: object.Spec.Identities != nil,
 		verified: podIdentities(object.Status.Identities),
 	}
+	if slices.Equal(a.identities, a.verified) {
+		a.verified = a.identities
+	}
+	return a
 }
 
 // changes tells which loops an update concerns: most of them only say that
@@ -81,7 +87,10 @@ func tunnelParser(derive PrefixFunc) func(*unstructured.Unstructured) (tunnel, [
 // podIdentities passes over numbers that no pod can have: they vouch for
 // nothing.
 func podIdentities(numbers []int64) []identity.ID {
-	var ids []identity.ID
+	if len(numbers) == 0 {
+		return nil
+	}
+	ids := make([]identity.ID, 0, len(numbers))
 	for _, n := range numbers {
 		if n > int64(identity.MaxReserved) && n <= math.MaxUint32 {
 			ids = append(ids, identity.ID(n))

@@ -41,6 +41,7 @@ type Watcher struct {
 	nodes      collection[Node]
 
 	newcomers newcomers
+	admitted  admitted
 }
 
 // NewWatcher prepares the watches; Run starts them.
@@ -82,7 +83,7 @@ func (w *Watcher) addOwn(config Config) error {
 	return errors.Join(
 		addNoting(&w.watches, config.Changed, &w.identities, Identities, custom(w.client.dynamic, api.Identities),
 			&unstructured.Unstructured{}, parseIdentity, func(it *item[published]) { w.note(it, config.Changed) }),
-		add(&w.watches, config.Changed, &w.tunnels, Tunnels, custom(w.client.dynamic, api.Tunnels),
+		add(&w.watches, w.outdating(config.Changed), &w.tunnels, Tunnels, custom(w.client.dynamic, api.Tunnels),
 			&unstructured.Unstructured{}, tunnelParser(config.Prefix)),
 	)
 }

@@ -5,6 +5,8 @@ import (
 	"net"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/signet-cni/signet/tests/netns/harness"
 )
 
@@ -28,5 +30,20 @@ func TestAttachTogether(t *testing.T) {
 		if err := errors.Join(<-errs, <-errs); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAttachToNothing attaches to a device that is not there any more: the
+// caller can tell that from all else that can go wrong.
+func TestAttachToNothing(t *testing.T) {
+	harness.Require(t)
+	for name, options := range map[string]harness.Options{"tcx": {}, "clsact": {ForceClsact: true}} {
+		t.Run(name, func(t *testing.T) {
+			c := harness.NewCluster(t, 1, options)
+			err := c.Nodes[0].Try(func() error { return c.Nodes[0].Datapath.AttachPod(1 << 20) })
+			if !errors.Is(err, unix.ENODEV) {
+				t.Errorf("%v, want %v", err, unix.ENODEV)
+			}
+		})
 	}
 }

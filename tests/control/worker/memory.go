@@ -10,18 +10,42 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 const mebibyte = 1 << 20
 
-// Resident gives a process's resident memory in MiB.
+// Resident gives the resident memory of a process and its children in MiB.
 func (p *Process) Resident() (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	files, err := filepath.Glob("/proc/[0-9]*/status")
 	if err != nil {
 		return 0, err
 	}
-	kilobytes, err := field(text, "VmRSS:")
-	return float64(kilobytes) * 1024 / mebibyte, err
+	var sum float64
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			continue // it has ended meanwhile
+		}
+		if err != nil {
+			return 0, err
+		}
+		id, idErr := field(text, "Pid:")
+		parent, parentErr := field(text, "PPid:")
+		if err := errors.Join(idErr, parentErr); err != nil {
+			return 0, fmt.Errorf("%s: %w", file, err)
+		}
+		if own := p.cmd.Process.Pid; id != own && parent != own {
+			continue
+		}
+		kilobytes, err := field(text, "VmRSS:")
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", file, err)
+		}
+		sum += float64(kilobytes) * 1024 / mebibyte
+	}
+	return sum, nil
 }
 
 // Maps gives the memory of the BPF maps that a process holds in MiB, as the

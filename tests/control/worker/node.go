@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -89,8 +90,12 @@ func (n *Node) mounts() error {
 		unix.Mount("bpf", n.Path("bpf"), "bpf", 0, ""))
 }
 
+// router is the next hop to all of the underlay.
+var router = net.IPv4(169, 254, 1, 1)
+
 // underlay is a device behind which nobody answers: the other nodes' addresses
-// lie there.
+// lie there, behind a router. If they were on the link, each would take an entry
+// of the neighbour table, which all network namespaces of a machine share.
 func (n *Node) underlay() error {
 	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0", MTU: 1500}, PeerName: "nobody"}
 	if err := netlink.LinkAdd(link); err != nil {
@@ -100,14 +105,19 @@ func (n *Node) underlay() error {
 	if err != nil {
 		return err
 	}
-	if err := netlink.LinkSetUp(peer); err != nil {
+	own, all := n.cfg.Underlay.Addr(), n.cfg.Underlay.Masked()
+	addr := &netlink.Addr{IPNet: netlink.NewIPNet(own.AsSlice())}
+	if err := errors.Join(netlink.LinkSetUp(peer), netlink.LinkSetUp(link), netlink.AddrAdd(link, addr)); err != nil {
 		return err
 	}
-	addr, err := netlink.ParseAddr(n.cfg.Underlay.String())
-	if err != nil {
-		return err
-	}
-	return errors.Join(netlink.AddrAdd(link, addr), netlink.LinkSetUp(link))
+	return errors.Join(
+		netlink.NeighAdd(&netlink.Neigh{
+			LinkIndex: link.Index, IP: router, HardwareAddr: peer.Attrs().HardwareAddr, State: netlink.NUD_PERMANENT,
+		}),
+		netlink.RouteAdd(&netlink.Route{
+			LinkIndex: link.Index, Gw: router, Flags: int(netlink.FLAG_ONLINK),
+			Dst: &net.IPNet{IP: all.Addr().AsSlice(), Mask: net.CIDRMask(all.Bits(), all.Addr().BitLen())},
+		}))
 }
 
 // Close ends what New started, and removes all files.
