@@ -16,14 +16,20 @@ import (
 // maxDatagram is the largest UDP payload over IPv4, in bytes.
 const maxDatagram = 65507
 
+// patience is how much a socket keeps for its reader, in bytes: what is lost
+// in a test is the network's, however late the reader gets the processor.
+const patience = 8 << 20
+
 // UDP opens a socket at a port (0: any) of the host's own address. It ends
 // with the test.
 func (h *Host) UDP(port uint16) *net.UDPConn {
 	h.t.Helper()
 	var conn *net.UDPConn
 	h.Do(func() (err error) {
-		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(h.Addr, port)))
-		return err
+		if conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(h.Addr, port))); err != nil {
+			return err
+		}
+		return setOption(conn, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, patience)
 	})
 	h.t.Cleanup(func() { _ = conn.Close() }) // closed already, perhaps
 	return conn
@@ -57,18 +63,19 @@ func Answer(conn *net.UDPConn) {
 // Discover sets what the kernel does with datagrams larger than the path: one
 // of unix.IP_PMTUDISC_*. With IP_PMTUDISC_DO every packet has DF.
 func Discover(conn *net.UDPConn, mode int) error {
+	if conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().Is6() { // the modes have the same numbers
+		return setOption(conn, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, mode)
+	}
+	return setOption(conn, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, mode)
+}
+
+func setOption(conn *net.UDPConn, level, option, value int) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var set error
-	err = raw.Control(func(fd uintptr) {
-		if conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().Is6() { // the modes have the same numbers
-			set = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, mode)
-			return
-		}
-		set = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, mode)
-	})
+	err = raw.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), level, option, value) })
 	return errors.Join(err, set)
 }
 
