@@ -40,8 +40,6 @@ func (e *Explain) Bearings(q Query, direction Direction, sets map[identity.ID]id
 	if !known {
 		return nil
 	}
-	e.mu.RLock()
-	defer e.mu.RUnlock()
 	var out []Bearing
 	for _, p := range e.policies[set.Namespace] {
 		if !p.isolates[direction] {

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"encoding/binary"
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,9 +10,18 @@ import (
 
 // class is a group of identities that match the same peers.
 type class struct {
-	digest digest
-	peers  []*peer // scopeSelected
+	content
+	key        string  // of classifier.classes
+	peers      []*peer // scopeSelected
+	identities int     // that have it
+	listed     bool    // it has rows
 }
+
+// anyPodClass and nonPodClass stand for the classes with a fixed number.
+var (
+	anyPodClass = &class{content: content{number: uint64(ClassAnyPod)}}
+	nonPodClass = &class{content: content{number: uint64(ClassNonPod)}}
+)
 
 // classifier tells which peers a set of labels matches. It depends on the
 // policies alone, so that an identity can be classified without the others.
@@ -21,8 +29,9 @@ type classifier struct {
 	own     map[string]*podIndex // peers of one namespace, by its name
 	every   podIndex             // peers that select namespaces
 	nsMatch map[nsPair]bool
-	classes map[string]*class // by the peers' positions
-	ids     map[*peer]uint32
+	classes map[string]*class // by the peers' serials
+	serials map[*peer]uint32
+	last    uint32 // serial
 }
 
 // nsPair names a namespace's labels and a selector over them.
@@ -37,23 +46,27 @@ type podIndex struct {
 
 type label struct{ key, value string }
 
-func newClassifier(peers map[string]*peer) *classifier {
-	c := &classifier{
+func newClassifier() *classifier {
+	return &classifier{
 		own:     map[string]*podIndex{},
 		every:   podIndex{byLabel: map[label][]*peer{}},
 		nsMatch: map[nsPair]bool{},
 		classes: map[string]*class{},
-		ids:     map[*peer]uint32{},
+		serials: map[*peer]uint32{},
 	}
-	for _, key := range slices.Sorted(maps.Keys(peers)) {
-		p := peers[key]
-		if p.scope != scopeSelected {
-			continue
-		}
-		c.ids[p] = uint32(len(c.ids))
-		c.index(p).add(p)
-	}
-	return c
+}
+
+// add lets a peer count from now on.
+func (c *classifier) add(p *peer) {
+	c.last++
+	c.serials[p] = c.last
+	c.index(p).add(p)
+}
+
+// remove lets a peer count no more.
+func (c *classifier) remove(p *peer) {
+	delete(c.serials, p)
+	c.index(p).remove(p)
 }
 
 func (c *classifier) index(p *peer) *podIndex {
@@ -67,19 +80,43 @@ func (c *classifier) index(p *peer) *podIndex {
 }
 
 func (x *podIndex) add(p *peer) {
+	at, ok := p.labels()
+	if !ok {
+		x.rest = append(x.rest, p)
+	}
+	for _, label := range at {
+		x.byLabel[label] = append(x.byLabel[label], p)
+	}
+}
+
+func (x *podIndex) remove(p *peer) {
+	is := func(other *peer) bool { return other == p }
+	at, ok := p.labels()
+	if !ok {
+		x.rest = slices.DeleteFunc(x.rest, is)
+	}
+	for _, label := range at {
+		if x.byLabel[label] = slices.DeleteFunc(x.byLabel[label], is); len(x.byLabel[label]) == 0 {
+			delete(x.byLabel, label)
+		}
+	}
+}
+
+// labels gives labels of which a pod must have one to match, each once; ok is
+// false if there are none such.
+func (p *peer) labels() (labels []label, ok bool) {
 	for _, requirement := range p.pods.Requirements {
 		if requirement.Operator != identity.In {
 			continue
 		}
 		for _, value := range requirement.Values {
-			at := label{requirement.Key, value}
-			if !slices.Contains(x.byLabel[at], p) {
-				x.byLabel[at] = append(x.byLabel[at], p)
+			if at := (label{requirement.Key, value}); !slices.Contains(labels, at) {
+				labels = append(labels, at)
 			}
 		}
-		return
+		return labels, true
 	}
-	x.rest = append(x.rest, p)
+	return nil, false
 }
 
 // candidates calls visit for every peer that may match the labels, each once.
@@ -125,17 +162,20 @@ func (c *classifier) inNamespaces(namespace string, set identity.Set, p *peer) b
 
 func (c *classifier) class(matched []*peer) *class {
 	slices.SortFunc(matched, func(a, b *peer) int { return strings.Compare(a.key, b.key) })
-	var positions []byte
+	var serials []byte
 	for _, p := range matched {
-		positions = binary.BigEndian.AppendUint32(positions, c.ids[p])
+		serials = binary.BigEndian.AppendUint32(serials, c.serials[p])
 	}
-	known, ok := c.classes[string(positions)]
+	known, ok := c.classes[string(serials)]
 	if !ok {
-		known = &class{digest: peersDigest(matched), peers: matched}
-		c.classes[string(positions)] = known
+		known = &class{content: content{digest: peersDigest(matched)}, key: string(serials), peers: matched}
+		c.classes[known.key] = known
 	}
 	return known
 }
+
+// drop forgets a class that nobody has any more.
+func (c *classifier) drop(gone *class) { delete(c.classes, gone.key) }
 
 func peersDigest(peers []*peer) digest {
 	keys := make([]string, 0, len(peers))

@@ -1,21 +1,19 @@
 package policy
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/signet-cni/signet/identity"
 )
 
-// Result is a compiled policy, with what it takes to explain it. Its methods and
-// those of Explain are safe for concurrent use; Table's are while nobody calls
-// Extend.
+// Result is a compiled policy, with what it takes to explain it and to follow
+// what changes. It is not safe for concurrent use; what Explain points to is.
 type Result struct {
 	Table    Table
-	Explain  *Explain
+	Explain  *Explain  // another one after each Change
 	Problems []Problem // in the order of the policies' names
 
-	builder *builder // for Extend
+	state *state
 }
 
 // nonPods are the identities that stand for no labels. No policy selects them,
@@ -24,13 +22,10 @@ var nonPods = []identity.ID{
 	identity.Host, identity.RemoteNode, identity.World, identity.Unmanaged, identity.Health,
 }
 
-// anyPodClass and nonPodClass stand for the classes with a fixed number.
-var anyPodClass, nonPodClass = &class{}, &class{}
-
 // Compile turns policies over identities into the table that enforces them.
 // The table depends on nothing else, not even on the order of the policies. It
 // has entries for ids, less the reserved ones, and for the identities of hosts
-// and the world.
+// and the world. No two policies have the same name.
 //
 // Where a set leaves open whether a selector matches (identity.Unclear) the
 // table is closed: a peer is not admitted, and a subject is isolated without
@@ -40,49 +35,37 @@ func Compile(ids map[identity.ID]identity.Set, policies []Policy) Result {
 }
 
 func compile(ids map[identity.ID]identity.Set, policies []Policy, short shorten) Result {
-	pool := newPortPool()
-	normal := &normaliser{pool: pool, peers: map[string]*peer{}}
-	grouper := newGrouper(pool, normal.policies(policies))
-	classifier := newClassifier(normal.peers)
-	subjects := make(map[identity.ID]subject, len(ids))
-	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		if !id.Reserved() {
-			subjects[id] = subject{class: classifier.classify(ids[id]), groups: grouper.find(ids[id])}
-		}
+	r := Result{state: newState(short)}
+	// Nothing is numbered yet, so that no number is in the way.
+	delta, _ := r.change(Diff{Identities: ids, Policies: policies})
+	r.Table = delta.Put
+	for _, id := range nonPods {
+		r.Table.Identities[id] = Entry{Class: ClassNonPod}
 	}
-	builder := &builder{
-		pool:       pool,
-		classifier: classifier,
-		grouper:    grouper,
-		short:      short,
-		subjects:   subjects,
-		classes:    slices.Collect(maps.Values(classifier.classes)),
-		ruleSets:   grouper.ruleSets,
-		rows:       map[row]*portSet{},
-		policies:   grouper.byNamespace,
-	}
-	table := builder.build()
-	result := Result{Table: table, Explain: builder.explain(), Problems: normal.problems, builder: builder}
-	builder.settle()
-	return result
+	r.state.fresh = r.state.cached()
+	return r
 }
 
-// policies gives the policies in their normal form, by name.
-func (n *normaliser) policies(policies []Policy) []*compiled {
-	sorted := slices.Clone(policies)
-	slices.SortStableFunc(sorted, func(a, b Policy) int { return a.ref().compare(b.ref()) })
-	out := make([]*compiled, 0, len(sorted))
-	for _, p := range sorted {
-		c := &compiled{ref: p.ref(), subjects: p.Subjects, isolates: [2]bool{p.IsolatesIngress, p.IsolatesEgress}}
-		if p.IsolatesIngress {
-			c.rules[Ingress] = n.rules(c.ref, Ingress, p.Ingress)
+// Audit puts the pods of some namespaces in audit mode, and those of all others
+// out of it: what their policies deny is admitted and told. Everything else that
+// fails closed still does, such as an identity that is not known. Later changes
+// keep to it.
+func (r *Result) Audit(namespace func(string) bool) {
+	r.state.audit = namespace
+	next := r.state.subjects.edit()
+	for id, s := range r.state.subjects.all {
+		if s.entry.Audit = namespace(s.set.Namespace); s.entry.Audit != r.Table.Identities[id].Audit {
+			next.set(id, s)
+			r.Table.Identities[id] = s.entry
 		}
-		if p.IsolatesEgress {
-			c.rules[Egress] = n.rules(c.ref, Egress, p.Egress)
-		}
-		out = append(out, c)
 	}
-	return out
+	r.publish(next)
+}
+
+// publish lets Explain tell of what is compiled now.
+func (r *Result) publish(next *subjectsEdit) {
+	r.state.subjects = &next.subjects
+	r.Explain = &Explain{subjects: r.state.subjects, policies: r.state.grouper.policies}
 }
 
 func (p Policy) ref() PolicyRef { return PolicyRef{p.Namespace, p.Name} }

@@ -209,40 +209,61 @@ func TestExplain(t *testing.T) {
 	one := to("one", "db", peers(Peer{Pods: sel("app=web")}), peers(block("10.0.0.0/8", "10.0.1.0/24")))
 	two := to("two", "db", peers(Peer{Namespaces: &identity.Selector{}}), Rule{Ports: []Port{{Protocol: 99}}}, Rule{Ports: []Port{{Protocol: UDP}}})
 	result := Compile(residentIDs(), []Policy{two, one})
-	db, addr := whois("db")
-	web, _ := whois("web")
-	rules := result.Table.Identities[db].Ingress
-	show := func(refs []RuleRef) string {
-		var out []string
-		for _, ref := range refs {
-			out = append(out, ref.String())
-		}
-		return strings.Join(out, ", ")
-	}
-	if got, want := show(result.Explain.RuleSet(rules)), "prod/one ingress[0], prod/one ingress[1], prod/two ingress[0], prod/two ingress[2]"; got != want {
-		t.Errorf("rule set: %s", got)
-	}
-	for class, want := range map[ClassID]string{
-		result.Table.Identities[web].Class: "prod/one ingress[0], prod/two ingress[0], prod/two ingress[2]",
-		result.Table.Identities[db].Class:  "prod/two ingress[0], prod/two ingress[2]",
-		ClassAnyPod:                        "prod/two ingress[0], prod/two ingress[2]",
-		ClassNonPod:                        "prod/two ingress[2]",
+	db, _ := whois("db")
+	for packet, want := range map[string]string{
+		"web db tcp/1":   "prod/one ingress[0], prod/two ingress[0]",
+		"api db udp/1":   "prod/two ingress[0], prod/two ingress[2]",
+		"world db udp/1": "prod/two ingress[2]",
+		"world db tcp/1": "",
 	} {
-		if got := show(result.Explain.Row(RuleKey{rules, class})); got != want {
-			t.Errorf("row of class %d: %s, want %s", class, got, want)
+		var got []string
+		for _, ref := range result.Explain.Why(query(t, packet))[Ingress].Admitting {
+			got = append(got, ref.String())
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: admitted by %s, want %s", packet, got, want)
 		}
 	}
-	if got := show(result.Explain.Address(rules, addr)); got != "prod/one ingress[1]" {
-		t.Errorf("address %s: %s", addr, got)
-	}
-	if got := show(result.Explain.Address(rules, netip.MustParseAddr("10.0.1.9"))); got != "" {
-		t.Errorf("excepted address: %s", got)
+	for addr, want := range map[string]bool{"10.0.0.9": true, "10.0.1.9": false} {
+		q := query(t, "api db udp/1")
+		q.SrcAddr = netip.MustParseAddr(addr)
+		block := RuleRef{Policy: PolicyRef{"prod", "one"}, Direction: Ingress, Index: 1}
+		if got := result.Explain.Why(q)[Ingress].Admitting; slices.Contains(got, block) != want {
+			t.Errorf("%s: admitted by %v", addr, got)
+		}
 	}
 	want := []Isolation{{Policy: PolicyRef{"prod", "one"}}, {Policy: PolicyRef{"prod", "two"}}}
 	if got := result.Explain.Isolating(db, Ingress); !slices.Equal(got, want) || result.Explain.Isolating(db, Egress) != nil {
 		t.Errorf("isolating: %+v", got)
 	}
-	if result.Explain.Isolating(identity.World, Ingress) != nil || result.Explain.RuleSet(NotIsolated) != nil {
+	if result.Explain.Isolating(identity.World, Ingress) != nil {
 		t.Error("something isolates the world")
+	}
+}
+
+func TestAudit(t *testing.T) {
+	result := Compile(residentIDs(), manyPolicies())
+	before := result.Explain
+	result.Audit(func(namespace string) bool { return namespace == "dev" })
+	for _, name := range []string{"web", "devweb"} {
+		id, _ := whois(name)
+		entry, _ := result.Explain.Entry(id)
+		if want := name == "devweb"; entry.Audit != want || result.Table.Identities[id] != entry {
+			t.Errorf("%s: %+v, in the table %+v", name, entry, result.Table.Identities[id])
+		}
+		if entry, _ := before.Entry(id); entry.Audit {
+			t.Errorf("%s was in audit mode before", name)
+		}
+	}
+	if _, ok := result.Change(Diff{Policies: []Policy{to("more", "web")}}); !ok {
+		t.Fatal("refused")
+	}
+	id, _ := whois("devweb")
+	if !result.Table.Identities[id].Audit {
+		t.Error("a change ends the audit mode")
+	}
+	result.Audit(func(string) bool { return false })
+	if result.Table.Identities[id].Audit {
+		t.Error("the audit mode does not end")
 	}
 }

@@ -30,8 +30,13 @@ type portSet struct {
 	everything bool // all protocols; of is empty then
 	of         [len(protocols)]protocolPorts
 	key        string
-	digest     digest // of key
+	content         // of key
+	uses       int  // rows that refer to it
+	listed     bool // its ports are in the table
 }
+
+// row is the value of a row that refers to the set.
+func (s *portSet) row() Ports { return Ports{Set: PortSetID(s.number), Flags: s.flags()} }
 
 func (s *portSet) empty() bool { return s.flags() == 0 }
 

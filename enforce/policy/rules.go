@@ -132,25 +132,68 @@ func (s *portSet) addPort(p Port) error {
 	return nil
 }
 
-// normaliser turns the rules of all policies into their normal form, each
-// distinct peer and port set once.
+// normaliser turns policies into their normal form, each distinct peer and port
+// set once.
 type normaliser struct {
-	pool     *portPool
-	peers    map[string]*peer
-	problems []Problem
+	pool  *portPool
+	peers map[string]*peer // by key; those that a policy names
+	named map[*peer]int    // how often
+	last  uint32           // serial of a policy
 }
 
-func (n *normaliser) rules(ref PolicyRef, direction Direction, rules []Rule) []rule {
+func newNormaliser(pool *portPool) *normaliser {
+	return &normaliser{pool: pool, peers: map[string]*peer{}, named: map[*peer]int{}}
+}
+
+func (n *normaliser) policy(p Policy) *compiled {
+	n.last++
+	c := &compiled{
+		ref: p.ref(), serial: n.last, subjects: p.Subjects, isolates: [2]bool{p.IsolatesIngress, p.IsolatesEgress},
+	}
+	if p.IsolatesIngress {
+		c.rules[Ingress] = n.rules(c, Ingress, p.Ingress)
+	}
+	if p.IsolatesEgress {
+		c.rules[Egress] = n.rules(c, Egress, p.Egress)
+	}
+	return c
+}
+
+// count takes in which policies came and left, and gives the peers that any
+// names for the first time, and those that none names any more.
+func (n *normaliser) count(came, left []*compiled) (born, dead []*peer) {
+	for _, c := range came {
+		c.peers(func(p *peer) {
+			if n.named[p]++; n.named[p] == 1 {
+				born = append(born, p)
+			}
+		})
+	}
+	for _, c := range left {
+		c.peers(func(p *peer) {
+			if n.named[p]--; n.named[p] == 0 {
+				dead = append(dead, p)
+				delete(n.named, p)
+				delete(n.peers, p.key)
+			}
+		})
+	}
+	return born, dead
+}
+
+func (n *normaliser) rules(c *compiled, direction Direction, rules []Rule) []rule {
 	out := make([]rule, 0, len(rules))
 	for index, r := range rules {
-		at := RuleRef{Policy: ref, Direction: direction, Index: index}
-		normal := rule{ref: at, peers: n.rulePeers(at, r.Peers), ports: n.rulePorts(at, r.Ports)}
-		out = append(out, normal)
+		at := RuleRef{Policy: c.ref, Direction: direction, Index: index}
+		problem := func(port bool, err error) {
+			c.problems = append(c.problems, Problem{Rule: at, Port: port, Reason: err.Error() + " admits nothing"})
+		}
+		out = append(out, rule{ref: at, peers: n.rulePeers(at, r.Peers, problem), ports: n.rulePorts(r.Ports, problem)})
 	}
 	return out
 }
 
-func (n *normaliser) rulePeers(at RuleRef, peers []Peer) []*peer {
+func (n *normaliser) rulePeers(at RuleRef, peers []Peer, problem func(port bool, err error)) []*peer {
 	if len(peers) == 0 {
 		return []*peer{everyPeer}
 	}
@@ -158,7 +201,7 @@ func (n *normaliser) rulePeers(at RuleRef, peers []Peer) []*peer {
 	for _, p := range peers {
 		normal, err := normalisePeer(at.Policy.Namespace, p)
 		if err != nil {
-			n.problems = append(n.problems, Problem{Rule: at, Reason: err.Error() + " admits nothing"})
+			problem(false, err)
 			continue
 		}
 		if known, ok := n.peers[normal.key]; ok {
@@ -170,11 +213,11 @@ func (n *normaliser) rulePeers(at RuleRef, peers []Peer) []*peer {
 	return out
 }
 
-func (n *normaliser) rulePorts(at RuleRef, ports []Port) *portSet {
+func (n *normaliser) rulePorts(ports []Port, problem func(port bool, err error)) *portSet {
 	set := &portSet{everything: len(ports) == 0}
 	for _, p := range ports {
 		if err := set.addPort(p); err != nil {
-			n.problems = append(n.problems, Problem{Rule: at, Port: true, Reason: err.Error() + " admits nothing"})
+			problem(true, err)
 		}
 	}
 	return n.pool.intern(set)

@@ -5,20 +5,21 @@ import (
 	"slices"
 )
 
-// term is what a rule set admits one peer, and by which rules.
+// term is what a rule set admits one peer.
 type term struct {
 	peer  *peer
 	ports *portSet
-	by    []RuleRef
 }
 
 // ruleSet is the union of the rules that apply to a group of identities in one
 // direction. Its digest, and with that its number, stands for the peers and
 // what each is admitted, whichever policies say so.
 type ruleSet struct {
-	digest digest
+	content
 	terms  []*term // by peer key
 	blocks []blockRow
+	groups int  // that it holds for
+	listed bool // it has rows
 }
 
 // newRuleSet unites rules. Rules that admit nothing leave no trace.
@@ -35,25 +36,24 @@ func newRuleSet(pool *portPool, rules []rule) *ruleSet {
 				terms[p.key] = t
 			}
 			t.ports = pool.union(t.ports, r.ports)
-			t.by = append(t.by, r.ref)
 		}
 	}
 	set := &ruleSet{}
-	content := make([]string, 0, 2*len(terms))
+	text := make([]string, 0, 2*len(terms))
 	for _, key := range slices.Sorted(maps.Keys(terms)) {
 		set.terms = append(set.terms, terms[key])
-		content = append(content, key, terms[key].ports.key)
+		text = append(text, key, terms[key].ports.key)
 	}
-	set.digest = digestOf("rule set", content...)
+	set.digest = digestOf("rule set", text...)
 	set.blocks = blockRows(pool, set.terms)
 	return set
 }
 
-// merge adds to s, by term, the rules that give other the same content.
-func (s *ruleSet) merge(other *ruleSet) {
-	for n, t := range other.terms {
-		s.terms[n].by = append(s.terms[n].by, t.by...)
+func (s *ruleSet) id() RuleSetID {
+	if s == nil {
+		return NotIsolated
 	}
+	return RuleSetID(s.number)
 }
 
 // ports unites the terms of one scope.
@@ -93,4 +93,16 @@ func (s *ruleSet) classRows(pool *portPool, members map[*peer][]*class, add func
 			add(c, row)
 		}
 	}
+}
+
+// classRow is one row of classRows, and whether there is one.
+func (s *ruleSet) classRow(pool *portPool, c *class) (*portSet, bool) {
+	anyPod := pool.union(s.ports(pool, scopeEverything), s.ports(pool, scopeAnyPod))
+	set := anyPod
+	for _, t := range s.terms {
+		if slices.Contains(c.peers, t.peer) {
+			set = pool.union(set, t.ports)
+		}
+	}
+	return set, set != anyPod
 }

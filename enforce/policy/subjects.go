@@ -1,118 +1,88 @@
 package policy
 
 import (
-	"encoding/binary"
+	"maps"
 
 	"github.com/signet-cni/signet/identity"
 )
 
-// compiled is a policy in its normal form.
-type compiled struct {
-	ref      PolicyRef
-	subjects identity.Selector
-	isolates [2]bool   // by Direction
-	rules    [2][]rule // by Direction; none where it does not isolate
+// subject is what the policies make of one identity.
+type subject struct {
+	set    identity.Set
+	class  *class
+	groups [2]*group // by Direction
+	entry  Entry
 }
 
-// selection is a policy that selects an identity, or may. One that only may
-// select it isolates it, but admits it nothing.
-type selection struct {
-	policy *compiled
-	index  int
-	sure   bool
+// subjectParts is how many parts a table of subjects has.
+const subjectParts = 256
+
+// subjects is what is known of every identity. It is copied where it changes,
+// in parts, so that who reads one needs no lock and sees no change.
+type subjects [subjectParts]map[identity.ID]subject
+
+func (s *subjects) get(id identity.ID) (subject, bool) {
+	found, ok := s[id%subjectParts][id]
+	return found, ok
 }
 
-// group is the identities with the same selections in one direction. Without
-// any the rule set is nil: not isolated.
-type group struct {
-	selections []selection
-	rules      *ruleSet
-}
-
-// grouper finds the policies that select identities, and unites their rules
-// once per group. It depends on the policies alone.
-type grouper struct {
-	pool        *portPool
-	byNamespace map[string][]*compiled
-	groups      [2]map[string]*group
-	ruleSets    map[digest]*ruleSet
-}
-
-func newGrouper(pool *portPool, policies []*compiled) *grouper {
-	g := &grouper{
-		pool:        pool,
-		byNamespace: map[string][]*compiled{},
-		groups:      [2]map[string]*group{{}, {}},
-		ruleSets:    map[digest]*ruleSet{},
-	}
-	for _, p := range policies {
-		g.byNamespace[p.ref.Namespace] = append(g.byNamespace[p.ref.Namespace], p)
-	}
-	return g
-}
-
-// find gives the set's groups by Direction.
-func (g *grouper) find(set identity.Set) (groups [2]*group) {
-	var selections [2][]selection
-	for index, p := range g.byNamespace[set.Namespace] {
-		match := p.subjects.MatchPods(set)
-		if match == identity.No {
-			continue
-		}
-		for direction, isolates := range p.isolates {
-			if isolates {
-				s := selection{policy: p, index: index, sure: match == identity.Yes}
-				selections[direction] = append(selections[direction], s)
+// all gives every identity, in no order.
+func (s *subjects) all(yield func(identity.ID, subject) bool) {
+	for _, part := range s {
+		for id, found := range part {
+			if !yield(id, found) {
+				return
 			}
 		}
 	}
-	for direction := range groups {
-		groups[direction] = g.group(Direction(direction), set.Namespace, selections[direction])
-	}
-	return groups
 }
 
-func (g *grouper) group(direction Direction, namespace string, selections []selection) *group {
-	key := groupKey(namespace, selections)
-	if known, ok := g.groups[direction][key]; ok {
-		return known
-	}
-	made := &group{selections: selections}
-	if len(selections) > 0 {
-		made.rules = g.unite(direction, selections)
-	}
-	g.groups[direction][key] = made
-	return made
+// subjectsEdit is a change of subjects in progress; what it began with stays.
+type subjectsEdit struct {
+	subjects
+	copied [subjectParts]bool
 }
 
-func (g *grouper) unite(direction Direction, selections []selection) *ruleSet {
-	var rules []rule
-	for _, s := range selections {
-		if s.sure {
-			rules = append(rules, s.policy.rules[direction]...)
+func (s *subjects) edit() *subjectsEdit { return &subjectsEdit{subjects: *s} }
+
+func (e *subjectsEdit) set(id identity.ID, s subject) { e.own(id)[id] = s }
+
+func (e *subjectsEdit) remove(id identity.ID) { delete(e.own(id), id) }
+
+// own gives the part of an identity, to write to.
+func (e *subjectsEdit) own(id identity.ID) map[identity.ID]subject {
+	n := id % subjectParts
+	if !e.copied[n] {
+		e.copied[n] = true
+		if e.subjects[n] = maps.Clone(e.subjects[n]); e.subjects[n] == nil {
+			e.subjects[n] = map[identity.ID]subject{}
 		}
 	}
-	set := newRuleSet(g.pool, rules)
-	if known, ok := g.ruleSets[set.digest]; ok {
-		known.merge(set)
-		return known
-	}
-	g.ruleSets[set.digest] = set
-	return set
+	return e.subjects[n]
 }
 
-func groupKey(namespace string, selections []selection) string {
-	if len(selections) == 0 {
-		return ""
+// space is a namespace with its labels, and the identities there.
+type space struct {
+	set        identity.Set // of any of them
+	identities map[identity.ID]struct{}
+}
+
+// spaces finds identities by what selectors look at first. A namespace whose
+// labels have changed has a space for each set of labels.
+type spaces map[string]*space // by namespaceKey
+
+func (s spaces) add(id identity.ID, set identity.Set) {
+	key := namespaceKey(set)
+	if s[key] == nil {
+		s[key] = &space{set: set, identities: map[identity.ID]struct{}{}}
 	}
-	key := append([]byte(namespace), 0)
-	for _, s := range selections {
-		key = binary.BigEndian.AppendUint32(key, uint32(s.index))
-		if s.sure {
-			key = append(key, 1)
-		} else {
-			key = append(key, 0)
-		}
+	s[key].identities[id] = struct{}{}
+}
+
+func (s spaces) remove(id identity.ID, set identity.Set) {
+	key := namespaceKey(set)
+	delete(s[key].identities, id)
+	if len(s[key].identities) == 0 {
+		delete(s, key)
 	}
-	return string(key)
 }

@@ -14,6 +14,7 @@ type Summary struct {
 	Isolates [2]bool       // by Direction
 	Selects  []identity.ID // of those compiled; one that only may be selected included
 	Rules    []RuleText
+	Problems []Problem
 }
 
 // RuleText is a rule in words.
@@ -24,10 +25,8 @@ type RuleText struct {
 
 // Summaries gives all policies, by namespace and name.
 func (e *Explain) Summaries() []Summary {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
 	selects := map[PolicyRef]map[identity.ID]bool{}
-	for id, s := range e.subjects {
+	for id, s := range e.subjects.all {
 		for _, group := range s.groups {
 			for _, selection := range group.selections {
 				ref := selection.policy.ref
@@ -41,7 +40,7 @@ func (e *Explain) Summaries() []Summary {
 	var out []Summary
 	for _, namespace := range slices.Sorted(maps.Keys(e.policies)) {
 		for _, p := range e.policies[namespace] {
-			s := Summary{Policy: p.ref, Isolates: p.isolates, Selects: slices.Sorted(maps.Keys(selects[p.ref]))}
+			s := Summary{Policy: p.ref, Isolates: p.isolates, Selects: slices.Sorted(maps.Keys(selects[p.ref])), Problems: p.problems}
 			for direction, rules := range p.rules {
 				for _, r := range rules {
 					s.Rules = append(s.Rules, RuleText{Rule: r.ref, Text: r.text(Direction(direction))})

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"net/netip"
 
 	"github.com/signet-cni/signet/identity"
@@ -120,4 +121,47 @@ type Table struct {
 	CIDRs      map[CIDRKey]Ports
 	Chunks     map[ChunkKey]Chunk
 	Names      map[NameKey]struct{}
+}
+
+func newTable() Table {
+	return Table{
+		Identities: map[identity.ID]Entry{},
+		Rules:      map[RuleKey]Ports{},
+		CIDRs:      map[CIDRKey]Ports{},
+		Chunks:     map[ChunkKey]Chunk{},
+		Names:      map[NameKey]struct{}{},
+	}
+}
+
+func (t *Table) empty() bool {
+	return len(t.Identities)+len(t.Rules)+len(t.CIDRs)+len(t.Chunks)+len(t.Names) == 0
+}
+
+// addPorts adds the port numbers and names of a set.
+func (t *Table) addPorts(set *portSet) {
+	id := PortSetID(set.number)
+	for n, protocol := range protocols {
+		chunks(set.of[n].ranges, func(chunk uint8, bits Chunk) {
+			t.Chunks[ChunkKey{Set: id, Protocol: protocol, Chunk: chunk}] = bits
+		})
+		for _, name := range set.of[n].names {
+			t.Names[NameKey{Set: id, Name: NameIDOf(name), Protocol: protocol}] = struct{}{}
+		}
+	}
+}
+
+// apply makes t what it is after a change.
+func (t *Table) apply(d Delta) {
+	amend(t.Identities, d.Put.Identities, d.Gone.Identities)
+	amend(t.Rules, d.Put.Rules, d.Gone.Rules)
+	amend(t.CIDRs, d.Put.CIDRs, d.Gone.CIDRs)
+	amend(t.Chunks, d.Put.Chunks, d.Gone.Chunks)
+	amend(t.Names, d.Put.Names, d.Gone.Names)
+}
+
+func amend[K comparable, V any](rows, put, gone map[K]V) {
+	for key := range gone {
+		delete(rows, key)
+	}
+	maps.Copy(rows, put)
 }

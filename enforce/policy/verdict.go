@@ -29,8 +29,8 @@ const (
 	NotSubject                    // admitted: the subject is not isolated
 	AdmittedClass                 // admitted by a class row
 	AdmittedBlock                 // admitted by an ipBlock row only
-	AdmittedSelf                  // a pod reaches itself (Result.Why)
-	AdmittedHost                  // the local node reaches its pods (Result.Why)
+	AdmittedSelf                  // a pod reaches itself (Table.Outcomes)
+	AdmittedHost                  // the local node reaches its pods (Table.Outcomes)
 )
 
 // Admitted reports whether the outcome admits the packet.
@@ -43,11 +43,11 @@ type Verdict struct{ Egress, Ingress Outcome }
 // Admitted reports whether both directions admit the packet.
 func (v Verdict) Admitted() bool { return v.Egress.Admitted() && v.Ingress.Admitted() }
 
-// Entry is what the table holds for an identity; the zero Entry if it has none.
-func (r *Result) Entry(id identity.ID) Entry {
-	r.Explain.mu.RLock()
-	defer r.Explain.mu.RUnlock()
-	return r.Table.Identities[id]
+// Outcomes is Admits by Direction, with what the kernel's programs admit without
+// asking the table: a pod reaches itself, and the local node its pods.
+func (t *Table) Outcomes(q Query) [2]Outcome {
+	v := t.Admits(q)
+	return withExceptions(q, [2]Outcome{Ingress: v.Ingress, Egress: v.Egress})
 }
 
 // Admits looks a packet up as the kernel programs do.

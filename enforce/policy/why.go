@@ -22,55 +22,68 @@ type Why struct {
 // Why explains both directions of a packet, by Direction. Beside the table it
 // knows what the kernel's programs admit without asking it: a pod reaches
 // itself, and the local node its pods.
-func (r *Result) Why(q Query) [2]Why {
-	r.Explain.mu.RLock()
-	defer r.Explain.mu.RUnlock()
-	verdict := r.Table.Admits(q)
+func (e *Explain) Why(q Query) [2]Why {
 	whys := [2]Why{
-		Ingress: {Outcome: verdict.Ingress, Isolating: r.Explain.isolating(q.Dst, Ingress)},
-		Egress:  {Outcome: verdict.Egress, Isolating: r.Explain.isolating(q.Src, Egress)},
+		Ingress: {Outcome: DeniedUnknown, Isolating: e.Isolating(q.Dst, Ingress)},
+		Egress:  {Outcome: DeniedUnknown, Isolating: e.Isolating(q.Src, Egress)},
 	}
-	if verdict.Egress == DeniedUnknown {
+	_, srcKnown := e.Entry(q.Src)
+	_, dstKnown := e.Entry(q.Dst)
+	if !srcKnown || !dstKnown {
 		return whys
 	}
 	for direction := range whys {
-		whys[direction].Admitting = r.Explain.admitting(q, Direction(direction))
+		e.judge(&whys[direction], q, Direction(direction))
 	}
-	if q.Src == identity.Host {
-		whys[Ingress].Outcome = AdmittedHost
-	}
-	if q.SrcAddr.IsValid() && q.SrcAddr == q.DstAddr {
-		whys[Ingress].Outcome, whys[Egress].Outcome = AdmittedSelf, AdmittedSelf
+	outcomes := withExceptions(q, [2]Outcome{whys[0].Outcome, whys[1].Outcome})
+	for direction := range whys {
+		whys[direction].Outcome = outcomes[direction]
 	}
 	return whys
 }
 
-func (e *Explain) admitting(q Query, direction Direction) []RuleRef {
-	var out []RuleRef
-	for _, s := range e.selections(q, direction) {
+// judge finds the rules that admit a packet, and what comes of them.
+func (e *Explain) judge(why *Why, q Query, direction Direction) {
+	if len(why.Isolating) == 0 {
+		why.Outcome = NotSubject
+		return
+	}
+	id, matches := q.Dst, e.peerOf(q, direction)
+	if direction == Egress {
+		id = q.Src
+	}
+	byClass := false
+	for _, s := range e.selections(id, direction) {
 		if !s.sure {
 			continue
 		}
 		for _, r := range s.policy.rules[direction] {
-			if r.ports.admit(q) && slices.ContainsFunc(r.peers, e.peerOf(q, direction)) {
-				out = append(out, r.ref)
+			if r.ports.admit(q) && slices.ContainsFunc(r.peers, matches) {
+				why.Admitting = append(why.Admitting, r.ref)
+				byClass = byClass || slices.ContainsFunc(r.peers, func(p *peer) bool { return p.scope != scopeBlock && matches(p) })
 			}
 		}
 	}
-	return out
+	switch {
+	case byClass:
+		why.Outcome = AdmittedClass
+	case len(why.Admitting) > 0:
+		why.Outcome = AdmittedBlock
+	default:
+		why.Outcome = DeniedByPolicy
+	}
 }
 
-// selections gives the policies that isolate the subject of a packet.
-func (e *Explain) selections(q Query, direction Direction) []selection {
-	id := q.Dst
-	if direction == Egress {
-		id = q.Src
+// withExceptions adds what the kernel's programs admit without asking the table.
+func withExceptions(q Query, outcomes [2]Outcome) [2]Outcome {
+	switch {
+	case outcomes[Egress] == DeniedUnknown:
+	case q.SrcAddr.IsValid() && q.SrcAddr == q.DstAddr:
+		return [2]Outcome{AdmittedSelf, AdmittedSelf}
+	case q.Src == identity.Host:
+		outcomes[Ingress] = AdmittedHost
 	}
-	s, known := e.subjects[id]
-	if !known {
-		return nil
-	}
-	return s.groups[direction].selections
+	return outcomes
 }
 
 // peerOf gives a test whether a peer of a rule is the packet's other end.
@@ -79,7 +92,7 @@ func (e *Explain) peerOf(q Query, direction Direction) func(*peer) bool {
 	if direction == Egress {
 		id, addr = q.Dst, q.DstAddr
 	}
-	s, isPod := e.subjects[id]
+	s, isPod := e.subjects.get(id)
 	return func(p *peer) bool {
 		switch p.scope {
 		case scopeEverything:

@@ -18,8 +18,13 @@ func TestWhyAgreesWithTable(t *testing.T) {
 			result := w.Compile()
 			for range packets / 4 {
 				q := w.Query(g.Packet(c))
+				table, whys := result.Table.Outcomes(q), result.Explain.Why(q)
+				for direction, why := range whys {
+					if why.Outcome != table[direction] {
+						t.Fatalf("seed %d: the table says %d, the explanation %d: %+v", seed, table[direction], why.Outcome, q)
+					}
+				}
 				verdict := result.Table.Admits(q)
-				whys := result.Why(q)
 				named += checkWhy(t, seed, q, verdict.Ingress, whys[policy.Ingress])
 				checkWhy(t, seed, q, verdict.Egress, whys[policy.Egress])
 			}
@@ -55,7 +60,7 @@ func TestWhyTellsExceptions(t *testing.T) {
 			continue
 		}
 		q.DstAddr = q.SrcAddr
-		if why := result.Why(q); why[policy.Egress].Outcome != policy.AdmittedSelf {
+		if why := result.Explain.Why(q); why[policy.Egress].Outcome != policy.AdmittedSelf {
 			t.Fatalf("seed %d: to itself: %+v", seed, why)
 		}
 	}
