@@ -40,6 +40,7 @@ type Datapath struct {
 
 	mu        sync.Mutex // guards the mirrors below and the order of writes
 	revision  uint32
+	settled   bool // both sides of every identity are equal
 	policy    policyTables
 	endpoints *table[bpfAddr, bpfEndpoint]
 	podPorts  *table[bpfPodPortKey, bpfPodPortNames]

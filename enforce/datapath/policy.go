@@ -3,7 +3,6 @@ package datapath
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/signet-cni/signet/enforce/policy"
 )
@@ -69,34 +68,6 @@ func (d *Datapath) SetPolicy(t *policy.Table) (changed bool, err error) {
 	return true, d.policy.pruneRows(rows)
 }
 
-// ExtendPolicy adds to the table in force the rows and identities that it gains
-// (policy.Result.Extend). Nothing that is there changes its meaning, so the
-// revision stays, and no flow is judged again.
-func (d *Datapath) ExtendPolicy(gain *policy.Table) error {
-	rows := toRows(gain)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.revision == 0 {
-		return errors.New("extend the policy: none is loaded")
-	}
-	for id := range rows.identities {
-		if _, known := d.policy.identities.known[bpfIdentityKey{Identity: id, Side: d.revision & 1}]; known {
-			return fmt.Errorf("extend the policy: identity %d is there", id)
-		}
-	}
-	if err := d.policy.addRows(rows); err != nil {
-		return err
-	}
-	for id, side := range rows.identities {
-		for _, n := range []uint32{d.revision&1 ^ 1, d.revision & 1} {
-			if err := d.policy.identities.set(bpfIdentityKey{Identity: id, Side: n}, side); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 func (p *policyTables) addRows(rows *policyRows) error {
 	if err := p.chunks.add(rows.chunks); err != nil {
 		return err
@@ -119,10 +90,9 @@ func (p *policyTables) pruneRows(rows *policyRows) error {
 // reads until then.
 func (d *Datapath) prepare(rows *policyRows) error {
 	next := (d.revision + 1) & 1
-	for id, side := range rows.identities {
-		if err := d.policy.identities.set(bpfIdentityKey{Identity: id, Side: next}, side); err != nil {
-			return err
-		}
+	d.settled = false
+	if err := d.policy.identities.add(onSide(next, rows.identities)); err != nil {
+		return err
 	}
 	return d.policy.identities.removeIf(func(key bpfIdentityKey) bool {
 		_, ok := rows.identities[key.Identity]
@@ -130,15 +100,31 @@ func (d *Datapath) prepare(rows *policyRows) error {
 	})
 }
 
+// onSide gives the rows of identities on one side.
+func onSide(side uint32, identities map[uint32]bpfSide) map[bpfIdentityKey]bpfSide {
+	rows := make(map[bpfIdentityKey]bpfSide, len(identities))
+	for id, row := range identities {
+		rows[bpfIdentityKey{Identity: id, Side: side}] = row
+	}
+	return rows
+}
+
 // settle makes the side that is not in force equal to the one that is.
 func (d *Datapath) settle() error {
+	if d.settled {
+		return nil
+	}
 	inForce := map[uint32]bpfSide{}
 	for key, side := range d.policy.identities.known {
 		if key.Side == d.revision&1 {
 			inForce[key.Identity] = side
 		}
 	}
-	return d.prepare(&policyRows{identities: inForce})
+	if err := d.prepare(&policyRows{identities: inForce}); err != nil {
+		return err
+	}
+	d.settled = true
+	return nil
 }
 
 func (p *policyTables) differs(rows *policyRows) bool {

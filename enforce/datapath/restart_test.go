@@ -207,6 +207,15 @@ func TestCrash(t *testing.T) {
 // While two tables take turns, each of which denies a packet that a mixture of
 // them would admit, no packet passes.
 func TestNeverAMixture(t *testing.T) {
+	t.Run("whole tables", func(t *testing.T) {
+		testNeverAMixture(t, func(n *node, _, to *policy.Table) { n.setPolicy(to) })
+	})
+	t.Run("changes", func(t *testing.T) {
+		testNeverAMixture(t, func(n *node, from, to *policy.Table) { must(n.t, n.ChangePolicy(deltaOf(from, to))) })
+	})
+}
+
+func testNeverAMixture(t *testing.T, change func(n *node, from, to *policy.Table)) {
 	n := newNode(t)
 	crowd := func(table *policy.Table, more policy.ClassID) *policy.Table {
 		for id := range identity.ID(200) { // many writes a change, whose memory is used again
@@ -241,7 +250,7 @@ func TestNeverAMixture(t *testing.T) {
 		changes /= 10
 	}
 	for i := range changes {
-		n.setPolicy(tables[(i+1)%2])
+		change(n, tables[i%2], tables[(i+1)%2])
 	}
 	stop.Store(true)
 	readers.Wait()

@@ -3,6 +3,7 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -33,40 +34,59 @@ func (t *table[K, V]) read() error {
 	return nil
 }
 
-func (t *table[K, V]) set(key K, value V) error {
-	old, ok := t.known[key]
-	if ok && old == value {
-		return nil
+func (t *table[K, V]) set(key K, value V) error { return t.add(map[K]V{key: value}) }
+
+func (t *table[K, V]) remove(key K) error { return t.removeAll([]K{key}) }
+
+// removeAll removes entries; those that are not there are none.
+func (t *table[K, V]) removeAll(keys []K) error {
+	for chunk := range slices.Chunk(keys, batch) {
+		if err := t.delete(chunk); err != nil {
+			return err
+		}
+		for _, key := range chunk {
+			delete(t.known, key)
+		}
+		t.freed = true
 	}
-	if err := t.m.Put(key, value); err != nil {
-		return fmt.Errorf("write %v to map %s (%d entries of %d): %w",
-			key, t.m, len(t.known), t.m.MaxEntries(), err)
-	}
-	t.known[key] = value
-	t.freed = t.freed || ok
 	return nil
 }
 
-func (t *table[K, V]) remove(key K) error {
-	if err := t.m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("remove %v from map %s: %w", key, t.m, err)
+// delete removes entries from the kernel, one by one where some are not there:
+// a batch ends at the first of these.
+func (t *table[K, V]) delete(keys []K) error {
+	if len(keys) > 1 {
+		_, err := t.m.BatchDelete(keys, nil)
+		if !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return t.failed("remove", keys, err)
+		}
 	}
-	delete(t.known, key)
-	t.freed = true
+	for _, key := range keys {
+		if err := t.m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return t.failed("remove", []K{key}, err)
+		}
+	}
 	return nil
+}
+
+// failed says what the kernel refused, nil if it did not.
+func (t *table[K, V]) failed(what string, keys []K, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %d entries, the first %v, in map %s (%d entries of %d): %w",
+		what, len(keys), keys[0], t.m, len(t.known), t.m.MaxEntries(), err)
 }
 
 // removeIf removes the entries whose keys match.
 func (t *table[K, V]) removeIf(matches func(K) bool) error {
+	var keys []K
 	for key := range t.known {
-		if !matches(key) {
-			continue
-		}
-		if err := t.remove(key); err != nil {
-			return err
+		if matches(key) {
+			keys = append(keys, key)
 		}
 	}
-	return nil
+	return t.removeAll(keys)
 }
 
 // takeFreed reports whether the kernel may give an entry's memory to the next
@@ -79,12 +99,39 @@ func (t *table[K, V]) takeFreed() bool {
 
 // add writes what is missing or different; it removes nothing.
 func (t *table[K, V]) add(desired map[K]V) error {
+	var keys []K
+	var values []V
 	for key, value := range desired {
-		if err := t.set(key, value); err != nil {
-			return err
+		if old, ok := t.known[key]; !ok || old != value {
+			keys, values = append(keys, key), append(values, value)
+			t.freed = t.freed || ok
 		}
 	}
+	for len(keys) > 0 {
+		count := min(len(keys), batch)
+		if err := t.put(keys[:count], values[:count]); err != nil {
+			return err
+		}
+		keys, values = keys[count:], values[count:]
+	}
 	return nil
+}
+
+// put writes entries to the kernel, and notes those that it took.
+func (t *table[K, V]) put(keys []K, values []V) (err error) {
+	written := len(keys)
+	if written == 1 {
+		err = t.m.Put(keys[0], values[0])
+	} else {
+		written, err = t.m.BatchUpdate(keys, values, nil)
+	}
+	if err != nil && written == len(keys) {
+		written = 0 // the kernel refused before it began to count
+	}
+	for n := range written {
+		t.known[keys[n]] = values[n]
+	}
+	return t.failed("write", keys[written:], err)
 }
 
 // prune removes what is not desired.

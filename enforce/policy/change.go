@@ -21,7 +21,7 @@ type Diff struct {
 type Delta struct{ Put, Gone Table }
 
 // Empty reports whether nothing changes.
-func (d *Delta) Empty() bool { return d.Put.empty() && d.Gone.empty() }
+func (d *Delta) Empty() bool { return d.Put.Empty() && d.Gone.Empty() }
 
 // Change brings the result up to date, at a cost that depends on what changes:
 // on the identities that the changed policies select or selected, on those that

@@ -47,7 +47,7 @@ func TestNewIdentities(t *testing.T) {
 			if !ok {
 				t.Fatal("numbers collide")
 			}
-			if !delta.Gone.empty() || len(delta.Put.Identities) != count {
+			if !delta.Gone.Empty() || len(delta.Put.Identities) != count {
 				t.Fatalf("%d identities lead to %d entries, and take %d rows away", count, len(delta.Put.Identities), len(delta.Gone.Rules))
 			}
 		}

@@ -133,7 +133,8 @@ func newTable() Table {
 	}
 }
 
-func (t *Table) empty() bool {
+// Empty reports whether the table has no rows at all.
+func (t *Table) Empty() bool {
 	return len(t.Identities)+len(t.Rules)+len(t.CIDRs)+len(t.Chunks)+len(t.Names) == 0
 }
 

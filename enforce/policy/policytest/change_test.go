@@ -2,14 +2,10 @@ package policytest
 
 import (
 	"maps"
-	"math/rand/v2"
 	"reflect"
-	"slices"
 	"testing"
 
 	"github.com/signet-cni/signet/enforce/policy"
-	"github.com/signet-cni/signet/enforce/policy/oracle"
-	"github.com/signet-cni/signet/identity"
 )
 
 // Figures of the random sequences of changes.
@@ -17,88 +13,6 @@ const (
 	sequences = 400
 	changes   = 12
 )
-
-// moving is a cluster on which things change, one after the other.
-type moving struct {
-	*rand.Rand
-	worlds   []World // what comes is taken from
-	ids      map[identity.ID]identity.Set
-	policies map[policy.PolicyRef]policy.Policy
-}
-
-func newMoving(seed uint64) *moving {
-	m := &moving{
-		Rand: rand.New(rand.NewPCG(seed, 1)), ids: map[identity.ID]identity.Set{}, policies: map[policy.PolicyRef]policy.Policy{},
-	}
-	g := oracle.NewGenerator(seed)
-	for range 3 {
-		c := g.Cluster()
-		m.worlds = append(m.worlds, Translate(c), TranslateStale(c))
-	}
-	first := m.worlds[0]
-	maps.Copy(m.ids, first.IDs)
-	for _, p := range first.Policies {
-		m.policies[refOf(p)] = p
-	}
-	return m
-}
-
-func refOf(p policy.Policy) policy.PolicyRef {
-	return policy.PolicyRef{Namespace: p.Namespace, Name: p.Name}
-}
-
-func (m *moving) compile() policy.Result {
-	return policy.Compile(m.ids, slices.Collect(maps.Values(m.policies)))
-}
-
-// step makes a few changes, takes them in, and says what they are.
-func (m *moving) step() policy.Diff {
-	d := policy.Diff{Identities: map[identity.ID]identity.Set{}}
-	for range 1 + m.IntN(3) {
-		w := m.worlds[m.IntN(len(m.worlds))]
-		switch m.IntN(5) {
-		case 0, 1: // a policy comes, or replaces another
-			if len(w.Policies) > 0 {
-				p := w.Policies[m.IntN(len(w.Policies))]
-				m.put(&d, p)
-			}
-		case 2:
-			m.dropPolicy(&d)
-		case 3:
-			for id, set := range w.IDs {
-				if m.IntN(3) == 0 {
-					m.ids[id], d.Identities[id] = set, set
-					d.GoneIdentities = slices.DeleteFunc(d.GoneIdentities, func(gone identity.ID) bool { return gone == id })
-				}
-			}
-		case 4:
-			for id := range m.ids {
-				if m.IntN(4) == 0 {
-					delete(m.ids, id)
-					delete(d.Identities, id)
-					d.GoneIdentities = append(d.GoneIdentities, id)
-				}
-			}
-		}
-	}
-	return d
-}
-
-func (m *moving) put(d *policy.Diff, p policy.Policy) {
-	same := func(other policy.Policy) bool { return refOf(other) == refOf(p) }
-	d.Policies = append(slices.DeleteFunc(d.Policies, same), p)
-	d.GonePolicies = slices.DeleteFunc(d.GonePolicies, func(ref policy.PolicyRef) bool { return ref == refOf(p) })
-	m.policies[refOf(p)] = p
-}
-
-func (m *moving) dropPolicy(d *policy.Diff) {
-	for ref := range m.policies {
-		delete(m.policies, ref)
-		d.Policies = slices.DeleteFunc(d.Policies, func(p policy.Policy) bool { return refOf(p) == ref })
-		d.GonePolicies = append(d.GonePolicies, ref)
-		return
-	}
-}
 
 // kernel is what a table becomes by deltas alone.
 type kernel struct{ policy.Table }
@@ -146,17 +60,17 @@ func join[K, V comparable](t *testing.T, seed uint64, rows, put, gone map[K]V) {
 func TestChangesAgreeWithCompile(t *testing.T) {
 	told := 0
 	for seed := range uint64(sequences) {
-		m := newMoving(seed)
-		result := m.compile()
+		m := NewMoving(seed)
+		result := m.Compile()
 		k := newKernel(result.Table)
 		for range changes {
-			queries := m.queries(seed)
+			queries := m.Queries()
 			before, was := result.Explain, whys(result.Explain, queries)
-			delta, ok := result.Change(m.step())
+			delta, ok := result.Change(m.Step())
 			if !ok {
 				t.Fatalf("seed %d: refused", seed)
 			}
-			whole := m.compile()
+			whole := m.Compile()
 			k.take(t, seed, delta)
 			if !reflect.DeepEqual(result.Table, whole.Table) || !reflect.DeepEqual(k.Table, whole.Table) {
 				t.Fatalf("seed %d: changed, or in the kernel, it is another table than compiled anew", seed)
@@ -178,17 +92,6 @@ func TestChangesAgreeWithCompile(t *testing.T) {
 	if told < sequences*changes/2 {
 		t.Errorf("%d changes of %d changed the table: too little was tested", told, sequences*changes)
 	}
-}
-
-// queries are packets between pods of every cluster that things come from.
-func (m *moving) queries(seed uint64) (list []policy.Query) {
-	g := oracle.NewGenerator(seed ^ m.Uint64())
-	for _, w := range m.worlds {
-		for range 4 {
-			list = append(list, w.Query(g.Packet(w.Cluster)))
-		}
-	}
-	return list
 }
 
 func whys(e *policy.Explain, queries []policy.Query) (list [][2]policy.Why) {
