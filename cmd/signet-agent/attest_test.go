@@ -146,8 +146,8 @@ func TestUnpublishedIdentityIsNotUsed(t *testing.T) {
 	if err := r.sync(t.Context()); !errors.Is(err, refused) || k.endpoints[ep.Addr] != roleID("old") {
 		t.Errorf("%v, endpoint has %s", err, k.endpoints[ep.Addr])
 	}
-	if k.loads != 1 || k.extensions != 1 {
-		t.Errorf("policy was loaded %d times and extended %d times", k.loads, k.extensions)
+	if k.loads != 1 || k.changes != 1 {
+		t.Errorf("policy was loaded %d times and changed %d times", k.loads, k.changes)
 	}
 	if err := r.connect(t.Context(), ep); !errors.Is(err, refused) {
 		t.Errorf("connect: %v", err)

@@ -9,25 +9,31 @@ import (
 	"github.com/signet-cni/signet/internal/api"
 )
 
-// remembered is how many compiled policies are kept to explain verdicts: the
-// one in force, and the one before, under which a verdict may have been made.
+// remembered is how many policies are kept to explain verdicts: the one in
+// force, and the one before, under which a verdict may have been made.
 const remembered = 2
 
-// history is the policies compiled last, the newest first. It is safe for
+// history is the policies in force last, the newest first. It is safe for
 // concurrent use.
 type history struct {
-	compiled atomic.Pointer[[]*policy.Result]
+	explains atomic.Pointer[[]*policy.Explain]
 }
 
 // add takes in what is in force from now on. There is one caller at a time.
-func (h *history) add(r *policy.Result) {
-	next := append([]*policy.Result{r}, h.all()...)
+func (h *history) add(e *policy.Explain) {
+	next := append([]*policy.Explain{e}, h.all()...)
 	next = next[:min(len(next), remembered)]
-	h.compiled.Store(&next)
+	h.explains.Store(&next)
 }
 
-func (h *history) all() []*policy.Result {
-	if list := h.compiled.Load(); list != nil {
+// grow takes in the policy in force with more identities.
+func (h *history) grow(e *policy.Explain) {
+	next := append([]*policy.Explain{e}, h.all()[1:]...)
+	h.explains.Store(&next)
+}
+
+func (h *history) all() []*policy.Explain {
+	if list := h.explains.Load(); list != nil {
 		return *list
 	}
 	return nil
@@ -47,8 +53,8 @@ func (h *history) parts(e datapath.Event, names portNames) []api.PolicyPart {
 	// which it was opened.
 	for _, q := range []policy.Query{queryOf(e), turnedQueryOf(e)} {
 		q.DstNames = names(netip.AddrPortFrom(q.DstAddr, q.Port), policy.Protocol(q.Protocol))
-		for _, compiled := range h.all() {
-			whys := compiled.Why(q)
+		for _, explain := range h.all() {
+			whys := explain.Why(q)
 			switch {
 			case denied && whys[direction].Outcome == policy.DeniedByPolicy:
 				return isolating(whys[direction], direction)

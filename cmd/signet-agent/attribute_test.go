@@ -55,7 +55,7 @@ func noNames(netip.AddrPort, policy.Protocol) []policy.NameID { return nil }
 
 func TestPartsOfVerdicts(t *testing.T) {
 	var h history
-	h.add(concert(policy.Port{Protocol: policy.TCP, First: 80, Last: 80}))
+	h.add(concert(policy.Port{Protocol: policy.TCP, First: 80, Last: 80}).Explain)
 	admits := []api.PolicyPart{{Namespace: "concert", Name: "vip", Direction: "ingress", Rules: []int{1}}}
 	isolates := []api.PolicyPart{
 		{Namespace: "concert", Name: "quiet", Direction: "ingress"}, {Namespace: "concert", Name: "vip", Direction: "ingress"},
@@ -87,12 +87,12 @@ func TestPartsRememberTheLastPolicy(t *testing.T) {
 	if parts := h.parts(event(guardID, vipID, datapath.Admitted, 0), noNames); parts != nil {
 		t.Errorf("without any policy: %v", parts)
 	}
-	h.add(concert(policy.Port{Protocol: policy.TCP, First: 80, Last: 80}))
-	h.add(concert(policy.Port{Protocol: policy.TCP, First: 90, Last: 90}))
+	h.add(concert(policy.Port{Protocol: policy.TCP, First: 80, Last: 80}).Explain)
+	h.add(concert(policy.Port{Protocol: policy.TCP, First: 90, Last: 90}).Explain)
 	if parts := h.parts(event(guardID, vipID, datapath.Admitted, 0), noNames); len(parts) != 1 {
 		t.Errorf("admitted by the policy before: %v", parts)
 	}
-	h.add(concert(policy.Port{Protocol: policy.TCP, First: 90, Last: 90}))
+	h.add(concert(policy.Port{Protocol: policy.TCP, First: 90, Last: 90}).Explain)
 	if parts := h.parts(event(guardID, vipID, datapath.Admitted, 0), noNames); parts != nil {
 		t.Errorf("admitted by a policy that is forgotten: %v", parts)
 	}
@@ -100,7 +100,7 @@ func TestPartsRememberTheLastPolicy(t *testing.T) {
 
 func TestPartsOfNamedPorts(t *testing.T) {
 	var h history
-	h.add(concert(policy.Port{Protocol: policy.TCP, Name: "http"}))
+	h.add(concert(policy.Port{Protocol: policy.TCP, Name: "http"}).Explain)
 	e := event(guardID, vipID, datapath.Admitted, 0)
 	named := func(netip.AddrPort, policy.Protocol) []policy.NameID { return []policy.NameID{policy.NameIDOf("http")} }
 	if parts := h.parts(e, named); len(parts) != 1 {

@@ -25,7 +25,7 @@ func TestExplainWhileIdentitiesCome(t *testing.T) {
 				default:
 				}
 				r.history.parts(event(roleID("web"), roleID("web"), datapath.Admitted, 0), noNames)
-				r.history.all()[0].Explain.Summaries()
+				r.history.all()[0].Summaries()
 			}
 		})
 	}

@@ -58,7 +58,7 @@ func (h *hits) deniedBy(ref policy.PolicyRef) uint64 {
 func (h *hits) keep(policies []policy.Policy) (gone []policy.PolicyRef) {
 	here := map[policy.PolicyRef]bool{}
 	for _, p := range policies {
-		here[policy.PolicyRef{Namespace: p.Namespace, Name: p.Name}] = true
+		here[p.Ref()] = true
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -86,28 +86,25 @@ func (s *status) Policies() []api.PolicyStatus {
 	if s.startProblem() != nil {
 		return nil
 	}
-	r := s.agent.rules
-	compiled := r.history.all()
-	if len(compiled) == 0 {
+	inForce := s.agent.rules.history.all()
+	if len(inForce) == 0 {
 		return nil
 	}
 	local := s.localIdentities()
 	source := map[policy.PolicyRef]policy.Policy{}
 	policies, _ := s.agent.watcher.Policies()
 	for _, p := range policies {
-		source[policy.PolicyRef{Namespace: p.Namespace, Name: p.Name}] = p
+		source[p.Ref()] = p
 	}
 	var list []api.PolicyStatus
-	for _, summary := range compiled[0].Explain.Summaries() {
+	for _, summary := range inForce[0].Summaries() {
 		p := policyStatus(summary, s.agent.hits)
 		p.Node, p.Source = s.agent.cfg.nodeName, source[summary.Policy]
 		for _, id := range summary.Selects {
 			p.Local += local[id]
 		}
-		for _, problem := range compiled[0].Problems {
-			if problem.Rule.Policy == summary.Policy {
-				p.Problems = append(p.Problems, problem.Rule.String()+": "+problem.Reason)
-			}
+		for _, problem := range summary.Problems {
+			p.Problems = append(p.Problems, problem.Rule.String()+": "+problem.Reason)
 		}
 		list = append(list, p)
 	}

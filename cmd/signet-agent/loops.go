@@ -28,9 +28,9 @@ const resync = 30 * time.Second
 // minInterval lets a burst of changes become one run.
 const minInterval = 20 * time.Millisecond
 
-// meetInterval is minInterval for identities that are new: a pod somewhere waits
-// for each, and they cost little.
-const meetInterval = time.Millisecond
+// quickInterval is minInterval for what costs little, and somebody waits for:
+// identities that are new, and policies one by one.
+const quickInterval = time.Millisecond
 
 // reportInterval is the least time between two looks at what to tell users:
 // they go over every object that the node watches.
@@ -42,6 +42,7 @@ type loops struct {
 	tunnel   *reconcile.Loop
 	rules    *reconcile.Loop
 	meet     *reconcile.Loop // identities that are new
+	revise   *reconcile.Loop // policies that altered
 	services *reconcile.Loop
 	outward  *reconcile.Loop
 	guard    *reconcile.Loop
@@ -54,6 +55,7 @@ type loops struct {
 	verified []identity.ID   // of this node's, as syncAttested last saw them
 	noticed  stopwatch       // the oldest new identity that is not in force
 	started  sync.Once       // the node is open for pods
+	revised  stopwatch       // the oldest altered policy that is not
 	stale    atomic.Bool     // policies, identities or settings may have changed
 }
 
@@ -64,9 +66,11 @@ func newLoops(a *agent) *loops {
 	}
 	l.tunnel = loop("tunnel", func(ctx context.Context) error { return a.tunnel.sync(ctx) })
 	l.rules = loop("policy", l.syncRules)
-	l.meet = reconcile.New(reconcile.Config{
-		Name: "newcomers", Do: l.syncNewcomers, MinInterval: meetInterval, Log: a.log,
-	})
+	quick := func(name string, do func(context.Context) error) *reconcile.Loop {
+		return reconcile.New(reconcile.Config{Name: name, Do: do, MinInterval: quickInterval, Log: a.log})
+	}
+	l.meet = quick("newcomers", l.syncNewcomers)
+	l.revise = quick("revised", l.syncRevised)
 	l.services = loop("services", l.syncServices)
 	l.outward = loop("masquerade", l.syncMasquerade)
 	l.guard = loop("guard", func(context.Context) error { return a.setGuard() })
@@ -107,7 +111,10 @@ func (l *loops) changed(kind kube.Kind) {
 	case kube.NewIdentities:
 		l.noticed.begin(time.Now())
 		l.meet.Poke()
-	case kube.Namespaces, kube.NetworkPolicies, kube.Identities:
+	case kube.NetworkPolicies:
+		l.revised.begin(time.Now())
+		l.revise.Poke()
+	case kube.Namespaces, kube.Identities:
 		l.stale.Store(true)
 		l.agent.propagation.begin(time.Now())
 		l.rules.Poke()
@@ -130,7 +137,7 @@ func (l *loops) configured() {
 // run runs every loop until ctx ends.
 func (l *loops) run(ctx context.Context) {
 	all := []*reconcile.Loop{
-		l.tunnel, l.rules, l.meet, l.services, l.outward, l.guard, l.pods, l.hooks, l.report, l.publish, l.attest, l.attested,
+		l.tunnel, l.rules, l.meet, l.revise, l.services, l.outward, l.guard, l.pods, l.hooks, l.report, l.publish, l.attest, l.attested,
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -218,10 +225,7 @@ func (l *loops) failing() error {
 func (l *loops) syncRules(ctx context.Context) error {
 	noticed := l.agent.propagation.take()
 	err := l.agent.rules.sync(ctx)
-	policies, _ := l.agent.watcher.Policies()
-	for _, gone := range l.agent.hits.keep(policies) {
-		l.agent.metrics.Forget(gone.Namespace, gone.Name)
-	}
+	l.agent.forgetHits()
 	switch {
 	case err != nil:
 		l.agent.propagation.begin(noticed)
@@ -229,6 +233,14 @@ func (l *loops) syncRules(ctx context.Context) error {
 		l.agent.metrics.Propagated(time.Since(noticed))
 	}
 	return err
+}
+
+// forgetHits forgets what was counted of policies that are gone.
+func (a *agent) forgetHits() {
+	policies, _ := a.watcher.Policies()
+	for _, gone := range a.hits.keep(policies) {
+		a.metrics.Forget(gone.Namespace, gone.Name)
+	}
 }
 
 func (l *loops) syncServices(context.Context) error {

@@ -14,7 +14,6 @@ import (
 
 // view is what numbers follow from besides a pod's own labels.
 type view struct {
-	policies   []policy.Policy
 	namespaces map[string]map[string]string // labels
 	ignore     identity.Ignore
 }
@@ -23,7 +22,7 @@ type view struct {
 func (r *rules) look() view {
 	policies, _ := r.cluster.Policies()
 	return view{
-		policies: policies, namespaces: r.cluster.Namespaces(), ignore: r.ignore().Counting(policy.NamedKeys(policies)),
+		namespaces: r.cluster.Namespaces(), ignore: r.ignore().Counting(policy.NamedKeys(policies)),
 	}
 }
 

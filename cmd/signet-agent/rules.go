@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"reflect"
 	"sync"
 	"time"
 
@@ -23,6 +22,7 @@ type cluster interface {
 	Policies() ([]policy.Policy, []kube.Problem)
 	Identities() (map[identity.ID]identity.Set, []kube.Problem)
 	NewIdentities() map[identity.ID]identity.Set
+	AlteredPolicies() map[policy.PolicyRef]*policy.Policy
 	Namespaces() map[string]map[string]string
 	LocalPods() []kube.Pod
 	GetPod(ctx context.Context, namespace, name, uid string) (kube.Pod, error)
@@ -31,7 +31,7 @@ type cluster interface {
 // kernel is where rules are put in force (datapath.Datapath).
 type kernel interface {
 	SetPolicy(*policy.Table) (changed bool, err error)
-	ExtendPolicy(gain *policy.Table) error
+	ChangePolicy(*policy.Delta) error
 	SetEndpoint(datapath.Endpoint) error
 	DeleteEndpoint(netip.Addr) error
 }
@@ -98,17 +98,17 @@ func (r *rules) sync(ctx context.Context) error {
 	defer r.mu.Unlock()
 	r.waiting = waiting
 	if whole || !r.loaded { // what failed before is done again
-		return errors.Join(r.apply(members, v.policies), failed, err)
+		return errors.Join(r.apply(members), failed, err)
 	}
-	return errors.Join(r.take(members, v.policies), failed, err)
+	return errors.Join(r.take(members), failed, err)
 }
 
 // take lets endpoints take their numbers under the policy in force. r.mu is
 // held.
-func (r *rules) take(members []member, policies []policy.Policy) error {
+func (r *rules) take(members []member) error {
 	for _, m := range members {
 		if known, err := r.admit(m.id); err != nil || !known {
-			return errors.Join(err, r.apply(members, policies))
+			return errors.Join(err, r.apply(members))
 		}
 	}
 	return r.setEndpoints(members)
@@ -138,7 +138,7 @@ func (r *rules) connect(ctx context.Context, ep cni.Endpoint) error {
 	case known:
 		return r.setEndpoint(m)
 	}
-	return r.apply([]member{m}, v.policies)
+	return r.apply([]member{m})
 }
 
 // disconnect forgets an endpoint; nothing passes to or from it any more.
@@ -164,9 +164,11 @@ func (r *rules) learn() {
 	}
 }
 
-// apply compiles and puts in force, then lets endpoints take their numbers.
-// r.mu is held.
-func (r *rules) apply(members []member, policies []policy.Policy) error {
+// apply compiles and puts in force, then lets endpoints take their numbers. It
+// takes the policies as they are now: those that altered since the numbers were
+// looked up may be in force already. r.mu is held.
+func (r *rules) apply(members []member) error {
+	policies, _ := r.cluster.Policies()
 	if err := r.load(r.registry.All(), policies, r.audit()); err != nil {
 		return err
 	}
@@ -192,64 +194,53 @@ func (r *rules) setEndpoints(members []member) error {
 // load puts in force what the policies make of the sets: as little as has
 // changed. r.mu is held.
 func (r *rules) load(sets map[identity.ID]identity.Set, policies []policy.Policy, audit audit) error {
-	if r.loaded && audit.equal(r.audited) && reflect.DeepEqual(policies, r.policies) {
-		if added, only := addedTo(r.sets, sets); only {
-			done, err := r.extend(added)
-			if done || err != nil {
-				return err
-			}
+	if r.loaded && audit.equal(r.audited) {
+		done, err := r.change(policy.Difference(r.sets, sets, r.policies, policies))
+		if done || err != nil {
+			return err
 		}
 	}
 	r.loaded = false // until it is known what is in force
 	began := time.Now()
 	compiled := policy.Compile(sets, policies)
-	compiled.Table.Audit(sets, audit.holds)
+	compiled.Audit(audit.holds)
 	r.compiledIn(time.Since(began))
 	if _, err := r.kernel.SetPolicy(&compiled.Table); err != nil {
 		return err
 	}
-	r.history.add(&compiled)
+	r.history.add(compiled.Explain)
 	r.compiled, r.sets, r.policies, r.audited, r.loaded = compiled, sets, policies, audit, true
 	return nil
 }
 
-// extend adds identities to what is in force; done is false if that takes a
-// whole compilation.
-func (r *rules) extend(added map[identity.ID]identity.Set) (done bool, err error) {
-	if len(added) == 0 {
+// change puts a difference in force; done is false if that takes a whole
+// compilation. r.mu is held.
+func (r *rules) change(d policy.Diff) (done bool, err error) {
+	if d.Empty() {
 		return true, nil
 	}
+	r.loaded = false // until it is known what is in force
 	began := time.Now()
-	gain, ok := r.compiled.Extend(added, r.audited.holds)
+	delta, ok := r.compiled.Change(d)
 	if !ok {
 		return false, nil
 	}
 	r.compiledIn(time.Since(began))
-	if err := r.kernel.ExtendPolicy(&gain); err != nil {
-		r.loaded = false
+	if err := r.kernel.ChangePolicy(&delta); err != nil {
 		return false, err
 	}
-	maps.Copy(r.sets, added)
-	return true, nil
-}
-
-// addedTo gives what after has and before has not, and whether that is the only
-// difference.
-func addedTo(before, after map[identity.ID]identity.Set) (added map[identity.ID]identity.Set, only bool) {
-	added = map[identity.ID]identity.Set{}
-	common := 0
-	for id, set := range after {
-		old, there := before[id]
-		switch {
-		case !there:
-			added[id] = set
-		case !old.Equal(set):
-			return nil, false
-		default:
-			common++
-		}
+	if len(d.Policies)+len(d.GonePolicies) > 0 {
+		r.policies = d.Amend(r.policies)
+		r.history.add(r.compiled.Explain)
+	} else {
+		r.history.grow(r.compiled.Explain)
 	}
-	return added, common == len(before)
+	maps.Copy(r.sets, d.Identities)
+	for _, id := range d.GoneIdentities {
+		delete(r.sets, id)
+	}
+	r.loaded = true
+	return true, nil
 }
 
 // setEndpoint puts all addresses of an endpoint in force.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ type fakeCluster struct {
 	namespaces map[string]map[string]string
 	published  map[identity.ID]identity.Set
 	forged     map[identity.ID]identity.Set // not in what the watch gives
+	altered    map[policy.PolicyRef]bool    // not told yet
 	creates    int
 	fresh      map[identity.ID]identity.Set // not given as new yet
 	still      bool                         // but for pods, nothing changes
@@ -58,6 +60,18 @@ func (c *fakeCluster) NewIdentities() map[identity.ID]identity.Set {
 	fresh := c.fresh
 	c.fresh = nil
 	return fresh
+}
+
+func (c *fakeCluster) AlteredPolicies() map[policy.PolicyRef]*policy.Policy {
+	told := map[policy.PolicyRef]*policy.Policy{}
+	for ref := range c.altered {
+		told[ref] = nil
+		if n, found := policy.Find(c.policies, ref); found {
+			told[ref] = &c.policies[n]
+		}
+	}
+	c.altered = nil
+	return told
 }
 
 func (c *fakeCluster) Namespaces() map[string]map[string]string { return c.namespaces }
@@ -124,9 +138,8 @@ type fakeKernel struct {
 	table     policy.Table
 	endpoints map[netip.Addr]identity.ID
 	loads     int
-	// extensions of the policy that was loaded last
-	extensions int
-	err        error
+	changes   int // of the policy that was loaded last
+	err       error
 }
 
 func (k *fakeKernel) SetPolicy(t *policy.Table) (bool, error) {
@@ -134,17 +147,18 @@ func (k *fakeKernel) SetPolicy(t *policy.Table) (bool, error) {
 		return false, k.err
 	}
 	k.loads++
-	k.table = *t
+	k.table = policy.Table{Identities: maps.Clone(t.Identities)}
 	return true, nil
 }
 
-func (k *fakeKernel) ExtendPolicy(gain *policy.Table) error {
+func (k *fakeKernel) ChangePolicy(delta *policy.Delta) error {
 	if k.err != nil {
 		return k.err
 	}
-	k.extensions++
-	for id, entry := range gain.Identities {
-		k.table.Identities[id] = entry
+	k.changes++
+	maps.Copy(k.table.Identities, delta.Put.Identities)
+	for id := range delta.Gone.Identities {
+		delete(k.table.Identities, id)
 	}
 	return nil
 }
@@ -271,7 +285,7 @@ func TestDepartedEndpointStaysAway(t *testing.T) {
 	if err := r.disconnect(ep); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.apply(members, nil); err != nil || len(k.endpoints) != 0 {
+	if err := r.apply(members); err != nil || len(k.endpoints) != 0 {
 		t.Errorf("%v, endpoints %v", err, k.endpoints)
 	}
 }
@@ -298,33 +312,32 @@ func TestNothingNewIsNotLoaded(t *testing.T) {
 	}
 }
 
-// A new identity is added to the policy in force, one that goes or that comes
-// with another policy is not.
-func TestNewIdentityExtends(t *testing.T) {
+// What is new changes the policy in force; nothing is compiled anew for it.
+func TestChangesInForce(t *testing.T) {
 	c := newFakeCluster()
 	c.addPod("a", "web")
 	r, k := newTestRules(t, c)
-	expect := func(what string, loads, extensions int) {
+	expect := func(what string, changes int) {
 		t.Helper()
 		syncRules(t, r)
-		if k.loads != loads || k.extensions != extensions {
-			t.Errorf("%s: loaded %d times, extended %d times; want %d, %d", what, k.loads, k.extensions, loads, extensions)
+		if k.loads != 1 || k.changes != changes {
+			t.Errorf("%s: loaded %d times, changed %d times; want 1, %d", what, k.loads, k.changes, changes)
 		}
 	}
-	expect("first", 1, 0)
+	expect("first", 0)
 	c.published[roleID("far")] = roleSet("far")
-	expect("another node's", 1, 1)
+	expect("another node's", 1)
 	c.addPod("b", "db")
-	expect("one here", 1, 2)
-	expect("nothing", 1, 2)
+	expect("one here", 2)
+	expect("nothing", 2)
 	c.policies = []policy.Policy{{Namespace: "shop", Name: "closed", IsolatesIngress: true}}
 	c.published[roleID("more")] = roleSet("more")
-	expect("with a policy", 2, 2)
+	expect("with a policy", 3)
 	if k.table.Identities[roleID("more")].Ingress == policy.NotIsolated {
 		t.Error("the policy is not in force")
 	}
 	c.addPod("d", "late")
-	expect("isolated", 2, 3)
+	expect("isolated", 4)
 	if k.table.Identities[roleID("late")].Ingress == policy.NotIsolated {
 		t.Error("the policy does not hold for the new identity")
 	}

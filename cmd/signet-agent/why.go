@@ -24,10 +24,10 @@ type whyKernel interface {
 // explainer answers why, from the policy that was compiled last and from the
 // kernel's maps, each on its own.
 type explainer struct {
-	node     string
-	kernel   whyKernel
-	compiled *policy.Result
-	sets     map[identity.ID]identity.Set
+	node    string
+	kernel  whyKernel
+	explain *policy.Explain
+	sets    map[identity.ID]identity.Set
 }
 
 var errNotStarted = errors.New("the agent has not started yet: see \"signet status\"")
@@ -37,11 +37,11 @@ func (s *status) Why(q api.WhyQuery) (api.Why, error) {
 	if s.startProblem() != nil {
 		return api.Why{}, errNotStarted
 	}
-	compiled := s.agent.rules.history.all()
-	if len(compiled) == 0 {
+	inForce := s.agent.rules.history.all()
+	if len(inForce) == 0 {
 		return api.Why{}, errors.New("no policy is loaded yet: nothing passes")
 	}
-	e := explainer{node: s.agent.cfg.nodeName, kernel: s.agent.datapath, compiled: compiled[0], sets: s.agent.rules.snapshot()}
+	e := explainer{node: s.agent.cfg.nodeName, kernel: s.agent.datapath, explain: inForce[0], sets: s.agent.rules.snapshot()}
 	return e.why(q)
 }
 
@@ -56,9 +56,9 @@ func (e *explainer) why(q api.WhyQuery) (api.Why, error) {
 		Protocol: api.ProtocolNumbers[q.Protocol], Port: q.Port, HasPort: q.Port != 0,
 	}
 	packet.DstNames = e.kernel.PortNames(netip.AddrPortFrom(q.To, q.Port), policy.Protocol(packet.Protocol))
-	whys := e.compiled.Why(packet)
+	whys := e.explain.Why(packet)
 	why := api.Why{
-		Node: e.node, Revision: e.kernel.Revision(), From: from, To: to, Verdict: verdictOf(packet, whys, e.compiled),
+		Node: e.node, Revision: e.kernel.Revision(), From: from, To: to, Verdict: verdictOf(packet, outcomesOf(whys), e.explain.Entry),
 		Egress: e.direction(packet, policy.Egress, whys), Ingress: e.direction(packet, policy.Ingress, whys),
 	}
 	kernel, err := e.check(packet, whys, why.Verdict)
@@ -106,13 +106,21 @@ func (e *explainer) place(addr netip.Addr) (identity.ID, error) {
 	return identity.World, nil
 }
 
+func outcomesOf(whys [2]policy.Why) (outcomes [2]policy.Outcome) {
+	for direction, why := range whys {
+		outcomes[direction] = why.Outcome
+	}
+	return outcomes
+}
+
 // verdictOf sums up both directions.
-func verdictOf(q policy.Query, whys [2]policy.Why, compiled *policy.Result) string {
+func verdictOf(q policy.Query, outcomes [2]policy.Outcome, entry func(identity.ID) (policy.Entry, bool)) string {
 	verdict := api.Admitted
 	for direction, subject := range [...]identity.ID{policy.Ingress: q.Dst, policy.Egress: q.Src} {
-		switch outcome := whys[direction].Outcome; {
+		of, _ := entry(subject)
+		switch outcome := outcomes[direction]; {
 		case outcome.Admitted():
-		case outcome == policy.DeniedByPolicy && compiled.Entry(subject).Audit:
+		case outcome == policy.DeniedByPolicy && of.Audit:
 			verdict = api.Audited
 		default:
 			return api.Dropped
@@ -124,7 +132,7 @@ func verdictOf(q policy.Query, whys [2]policy.Why, compiled *policy.Result) stri
 func (e *explainer) direction(q policy.Query, direction policy.Direction, whys [2]policy.Why) api.WhyDirection {
 	why := whys[direction]
 	out := api.WhyDirection{Admitted: why.Outcome.Admitted(), Text: outcomeText(why)}
-	for _, b := range e.compiled.Explain.Bearings(q, direction, e.sets) {
+	for _, b := range e.explain.Bearings(q, direction, e.sets) {
 		p := api.WhyPolicy{Namespace: b.Policy.Namespace, Name: b.Policy.Name, Isolates: b.Isolates, Because: b.Because}
 		for _, r := range b.Rules {
 			p.Rules = append(p.Rules, api.WhyRule{Index: r.Rule.Index, Text: r.Text, Admits: r.Admits, Misses: r.Misses})
@@ -164,20 +172,21 @@ func (e *explainer) check(q policy.Query, compiled [2]policy.Why, verdict string
 	if err != nil {
 		return api.Kernel{}, err
 	}
-	result := policy.Result{Table: *table, Explain: &policy.Explain{}}
-	whys := result.Why(inKernel)
-	k := api.Kernel{Verdict: verdictOf(inKernel, whys, &result), Revision: e.kernel.Revision()}
+	outcomes := table.Outcomes(inKernel)
+	entry := func(id identity.ID) (policy.Entry, bool) { found, known := table.Identities[id]; return found, known }
+	k := api.Kernel{Verdict: verdictOf(inKernel, outcomes, entry), Revision: e.kernel.Revision()}
 	differ := func(format string, args ...any) { k.Differences = append(k.Differences, fmt.Sprintf(format, args...)) }
 	if k.Verdict != verdict {
 		differ("the kernel's maps say %s, the compiled policy says %s", k.Verdict, verdict)
 	}
-	for direction := range whys {
-		if a, b := whys[direction].Outcome.Admitted(), compiled[direction].Outcome.Admitted(); a != b {
+	for direction := range outcomes {
+		if a, b := outcomes[direction].Admitted(), compiled[direction].Outcome.Admitted(); a != b {
 			differ("%s: the kernel's maps admit it: %v, the compiled policy: %v", policy.Direction(direction), a, b)
 		}
 	}
 	for _, id := range []identity.ID{q.Src, q.Dst} {
-		if in, out := result.Entry(id), e.compiled.Entry(id); in != out {
+		in := table.Identities[id]
+		if out, _ := e.explain.Entry(id); in != out {
 			differ("identity %s: the kernel has %+v, the compiled policy %+v", id, in, out)
 		}
 	}

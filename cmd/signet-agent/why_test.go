@@ -37,7 +37,7 @@ func (m whyMaps) Place(addr netip.Addr) (datapath.LocationKind, error) {
 func newExplainer(inKernel *policy.Result) *explainer {
 	return &explainer{
 		node: "worker", kernel: whyMaps{inKernel.Table}, sets: concertSets(),
-		compiled: concert(policy.Port{Protocol: policy.TCP, First: 80, Last: 80}),
+		explain: concert(policy.Port{Protocol: policy.TCP, First: 80, Last: 80}).Explain,
 	}
 }
 
@@ -84,9 +84,9 @@ func TestWhyTellsDifferences(t *testing.T) {
 
 func TestWhyInAuditMode(t *testing.T) {
 	r := concert(policy.Port{Protocol: policy.TCP, First: 80, Last: 80})
-	r.Table.Audit(concertSets(), func(string) bool { return true })
+	r.Audit(func(string) bool { return true })
 	e := newExplainer(r)
-	e.compiled = r
+	e.explain = r.Explain
 	why, err := e.why(api.WhyQuery{From: strangeAddr, FromID: strangeID, To: vipAddr, Protocol: "tcp", Port: 80})
 	if err != nil || why.Verdict != api.Audited || why.Kernel.Verdict != api.Audited || len(why.Kernel.Differences) != 0 {
 		t.Errorf("got %+v, %v", why, err)

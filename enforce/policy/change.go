@@ -110,7 +110,7 @@ func (r *Result) change(d Diff) (Delta, bool) {
 // may concern. It reports whether any of them had a problem.
 func (c *change) changePolicies(d Diff) (problems bool) {
 	came := make([]*compiled, 0, len(d.Policies))
-	for _, p := range slices.SortedFunc(slices.Values(d.Policies), func(a, b Policy) int { return a.ref().compare(b.ref()) }) {
+	for _, p := range slices.SortedFunc(slices.Values(d.Policies), func(a, b Policy) int { return a.Ref().compare(b.Ref()) }) {
 		came = append(came, c.normal.policy(p))
 	}
 	left := c.grouper.swap(d.GonePolicies, came)

@@ -89,7 +89,7 @@ func TestCollisions(t *testing.T) {
 		result = compile(ids, rest, few)
 		check("a policy more", &result, Diff{Policies: []Policy{p}}, ids, policies)
 		result = compile(ids, policies, few)
-		check("a policy less", &result, Diff{GonePolicies: []PolicyRef{p.ref()}}, ids, rest)
+		check("a policy less", &result, Diff{GonePolicies: []PolicyRef{p.Ref()}}, ids, rest)
 	}
 	if tried := 4 * len(order); refused < tried/20 || refused > tried*19/20 {
 		t.Errorf("%d of %d were refused: one of both ways was hardly tried", refused, tried)
@@ -142,7 +142,7 @@ func BenchmarkChange(b *testing.B) {
 		for n := 0; b.Loop(); n++ {
 			p := bigPolicy(n / 2 % 1000)
 			if n%2 == 0 {
-				change(b, Diff{GonePolicies: []PolicyRef{p.ref()}})
+				change(b, Diff{GonePolicies: []PolicyRef{p.Ref()}})
 			} else {
 				change(b, Diff{Policies: []Policy{p}})
 			}

@@ -68,7 +68,8 @@ func (r *Result) publish(next *subjectsEdit) {
 	r.Explain = &Explain{subjects: r.state.subjects, policies: r.state.grouper.policies}
 }
 
-func (p Policy) ref() PolicyRef { return PolicyRef{p.Namespace, p.Name} }
+// Ref gives its name.
+func (p Policy) Ref() PolicyRef { return PolicyRef{p.Namespace, p.Name} }
 
 // NamedKeys gives the pod label keys that the policies' selectors name, sorted:
 // the keys that count even if the ignore list covers them (identity.Ignore).

@@ -148,7 +148,7 @@ func newNormaliser(pool *portPool) *normaliser {
 func (n *normaliser) policy(p Policy) *compiled {
 	n.last++
 	c := &compiled{
-		ref: p.ref(), serial: n.last, subjects: p.Subjects, isolates: [2]bool{p.IsolatesIngress, p.IsolatesEgress},
+		ref: p.Ref(), serial: n.last, subjects: p.Subjects, isolates: [2]bool{p.IsolatesIngress, p.IsolatesEgress},
 	}
 	if p.IsolatesIngress {
 		c.rules[Ingress] = n.rules(c, Ingress, p.Ingress)

@@ -175,7 +175,7 @@ func (p *observed) changes(wanted []policy.Policy, remove bool) []Change {
 	if !remove {
 		kept = append(kept, wanted...)
 	}
-	before, after := policy.Compile(p.sets, p.policies), policy.Compile(p.sets, kept)
+	before, after := policy.Compile(p.sets, p.policies).Explain, policy.Compile(p.sets, kept).Explain
 	list := []Change{}
 	at := map[string]int{}
 	for n := range p.flows {

@@ -52,10 +52,10 @@ type feed struct {
 }
 
 // newCollection makes the cache of one kind. changed is called for every
-// object that came, went or means something else than before; came, if not nil,
-// in its place for one that came.
+// object that came, went or means something else than before; heard, if not nil,
+// in its place where the object can be told.
 func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher, example S,
-	parse cache.TransformFunc, changed func(Kind), came func(*item[T]), failed func(Kind, error),
+	parse cache.TransformFunc, changed func(Kind), heard func(it *item[T], came bool), failed func(Kind, error),
 ) (collection[T], *feed, error) {
 	f := &feed{kind: kind}
 	informer := cache.NewSharedIndexInformer(f.observe(from), example, 0, cache.Indexers{})
@@ -72,20 +72,24 @@ func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher,
 	if err != nil {
 		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)
 	}
+	hear := func(kind Kind, object any, came bool) {
+		if missed, ok := object.(cache.DeletedFinalStateUnknown); ok {
+			object = missed.Obj
+		}
+		if it, ok := object.(*item[T]); ok && heard != nil {
+			heard(it, came)
+			return
+		}
+		changed(kind)
+	}
 	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(object any) {
-			if it, ok := object.(*item[T]); ok && came != nil {
-				came(it)
-				return
-			}
-			changed(kind)
-		},
+		AddFunc: func(object any) { hear(kind, object, true) },
 		UpdateFunc: func(before, after any) {
 			for _, concerned := range concerned[T](kind, before, after) {
-				changed(concerned)
+				hear(concerned, after, false)
 			}
 		},
-		DeleteFunc: func(any) { changed(kind) },
+		DeleteFunc: func(object any) { hear(kind, object, false) },
 	})
 	if err != nil {
 		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)

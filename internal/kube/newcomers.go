@@ -12,10 +12,11 @@ type newcomers struct {
 	sets map[identity.ID]identity.Set
 }
 
-// note takes in an Identity that came. Most are of the ordinary sort, and
-// nothing that is known has to be looked at again for them.
-func (w *Watcher) note(it *item[published], changed func(Kind)) {
-	if it.refused() {
+// note takes in an Identity that came, or another change of one. Most came and
+// are of the ordinary sort, and nothing that is known has to be looked at again
+// for them.
+func (w *Watcher) note(it *item[published], came bool, changed func(Kind)) {
+	if !came || it.refused() {
 		changed(Identities)
 		return
 	}

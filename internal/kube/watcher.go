@@ -42,6 +42,7 @@ type Watcher struct {
 
 	newcomers newcomers
 	admitted  admitted
+	altered   altered
 }
 
 // NewWatcher prepares the watches; Run starts them.
@@ -69,8 +70,9 @@ func (w *Watcher) addCore(config Config) error {
 		add(&w.watches, config.Changed, &w.nodes, Nodes, builtin(core, Nodes, itself), &corev1.Node{}, parseNode),
 		add(&w.watches, config.Changed, &w.namespaces, Namespaces, builtin(core, Namespaces, everything),
 			&corev1.Namespace{}, withAnnotations(namespaceKind, parseNamespace)),
-		add(&w.watches, config.Changed, &w.policies, NetworkPolicies, builtin(networking, NetworkPolicies, everything),
-			&netv1.NetworkPolicy{}, withAnnotations("NetworkPolicy", parsePolicy)),
+		addNoting(&w.watches, config.Changed, &w.policies, NetworkPolicies, builtin(networking, NetworkPolicies, everything),
+			&netv1.NetworkPolicy{}, withAnnotations("NetworkPolicy", parsePolicy),
+			func(it *item[annotated[policy.Policy]], _ bool) { w.notePolicy(it, config.Changed) }),
 		add(&w.watches, config.Changed, &w.services, Services, builtin(core, Services, everything),
 			&corev1.Service{}, parseService),
 		add(&w.watches, config.Changed, &w.slices, EndpointSlices, builtin(discovery, EndpointSlices, everything),
@@ -82,7 +84,7 @@ func (w *Watcher) addCore(config Config) error {
 func (w *Watcher) addOwn(config Config) error {
 	return errors.Join(
 		addNoting(&w.watches, config.Changed, &w.identities, Identities, custom(w.client.dynamic, api.Identities),
-			&unstructured.Unstructured{}, parseIdentity, func(it *item[published]) { w.note(it, config.Changed) }),
+			&unstructured.Unstructured{}, parseIdentity, func(it *item[published], came bool) { w.note(it, came, config.Changed) }),
 		add(&w.watches, w.outdating(config.Changed), &w.tunnels, Tunnels, custom(w.client.dynamic, api.Tunnels),
 			&unstructured.Unstructured{}, tunnelParser(config.Prefix)),
 	)

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/identity"
 )
 
@@ -125,6 +127,32 @@ func TestNewIdentities(t *testing.T) {
 	}
 	if got := w.NewIdentities(); len(got) != 0 {
 		t.Errorf("told again: %v", got)
+	}
+}
+
+// Policies that came or changed are told as they are now, those that have gone
+// as none, and each once.
+func TestAlteredPolicies(t *testing.T) {
+	w := newFakeAPI(t, cluster(t)).watcher(t, func(Kind) {})
+	good, bad, gone := policy.PolicyRef{Namespace: "shop", Name: "good"}, policy.PolicyRef{Namespace: "shop", Name: "bad"},
+		policy.PolicyRef{Namespace: "shop", Name: "gone"}
+	told := map[policy.PolicyRef]*policy.Policy{}
+	eventually(t, "both policies", func() bool {
+		maps.Copy(told, w.AlteredPolicies())
+		return len(told) == 2
+	})
+	if told[good] == nil || told[good].Name != "good" || told[bad] == nil {
+		t.Errorf("altered: %v", told)
+	}
+	it := &item[annotated[policy.Policy]]{}
+	it.Namespace, it.Name = gone.Namespace, gone.Name
+	w.notePolicy(it, func(Kind) {})
+	told = w.AlteredPolicies()
+	if now, noted := told[gone]; len(told) != 1 || !noted || now != nil {
+		t.Errorf("altered: %v", told)
+	}
+	if told := w.AlteredPolicies(); len(told) != 0 {
+		t.Errorf("told again: %v", told)
 	}
 }
 

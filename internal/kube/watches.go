@@ -22,14 +22,14 @@ func add[S source, T any](w *watches, changed func(Kind), into *collection[T], k
 	return addNoting(w, changed, into, kind, from, example, parse, nil)
 }
 
-// addNoting is add, with came as newCollection has it.
+// addNoting is add, with heard as newCollection has it.
 func addNoting[S source, T any](w *watches, changed func(Kind), into *collection[T], kind Kind,
-	from cache.ListerWatcher, example S, parse func(S) (T, []Problem), came func(*item[T]),
+	from cache.ListerWatcher, example S, parse func(S) (T, []Problem), heard func(it *item[T], came bool),
 ) error {
 	failed := func(kind Kind, err error) {
 		w.client.log.Warn("watch failed, will be repeated", "kind", kind, "error", err)
 	}
-	made, f, err := newCollection[S, T](kind, from, example, keep(parse), changed, came, failed)
+	made, f, err := newCollection[S, T](kind, from, example, keep(parse), changed, heard, failed)
 	if err != nil {
 		return err
 	}
