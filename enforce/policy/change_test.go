@@ -56,13 +56,6 @@ func TestNewIdentities(t *testing.T) {
 	}
 }
 
-func clone(t Table) Table {
-	return Table{
-		Identities: maps.Clone(t.Identities), Rules: maps.Clone(t.Rules), CIDRs: maps.Clone(t.CIDRs),
-		Chunks: maps.Clone(t.Chunks), Names: maps.Clone(t.Names),
-	}
-}
-
 // Where numbers collide the change is refused, or right.
 func TestCollisions(t *testing.T) {
 	ids, policies := bigCluster(t, 120, 40)

@@ -43,11 +43,6 @@ func (r PolicyRef) compare(other PolicyRef) int {
 	return cmp.Or(cmp.Compare(r.Namespace, other.Namespace), cmp.Compare(r.Name, other.Name))
 }
 
-func (r RuleRef) compare(other RuleRef) int {
-	return cmp.Or(r.Policy.compare(other.Policy), cmp.Compare(r.Direction, other.Direction),
-		cmp.Compare(r.Index, other.Index))
-}
-
 // Problem is a part of a rule that could not be honoured and admits nothing.
 // Its policy isolates all the same.
 type Problem struct {
