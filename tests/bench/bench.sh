@@ -1,8 +1,9 @@
 #!/bin/bash
 # Measure all cases, or those named: bench.sh all|NAME[,NAME...]
-. "$(dirname "${BASH_SOURCE[0]}")/../kind/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../kind/entries.sh"
 
 cd "$REPO"
-"$REPO/hack/packages.sh" ip=iproute2 iptables=iptables
-step "building the benchmarks" go build -o build/bench/bench ./tests/bench
-build/bench/bench -case "$1" -out build/bench/results.json
+"$REPO/hack/packages.sh" ip=iproute2 iptables=iptables unshare=util-linux
+step "building the commands" make --no-print-directory build
+step "building the benchmarks" go build -o build/bench/ ./tests/bench ./tests/bench/agent
+build/bench/bench -case "$1" -plugins "$tools/cni" -out build/bench/results.json

@@ -12,8 +12,9 @@ import (
 
 // lab stands for the test that the harness expects (harness.TB).
 type lab struct {
-	log    io.Writer
-	rounds int // of each comparison
+	log     io.Writer
+	rounds  int    // of each comparison
+	plugins string // directory of the CNI reference plugins
 
 	mu       sync.Mutex
 	cleanups []func()

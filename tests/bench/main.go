@@ -4,12 +4,14 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/signet-cni/signet/tests/bench/measure"
 	"github.com/signet-cni/signet/tests/bench/report"
@@ -33,16 +35,27 @@ var benchmarks = []benchmark{
 	{"local", measureLocal},
 	{"service", measureService},
 	{"verdict", measureVerdict},
+	{"cni", measureApart("cni")},
 	{"events", measureEvents},
+}
+
+// options say what to measure, and how.
+type options struct {
+	names   string // of cases, "all" or separated by commas
+	out     string // file for the results
+	plugins string // directory of the CNI reference plugins
+	rounds  int    // of each comparison
 }
 
 // run is also called outside the laboratory, without root.
 func run() int {
-	names := flag.String("case", "all", "what to measure: all, or some of "+strings.Join(caseNames(), ","))
-	out := flag.String("out", "build/bench/results.json", "file for the results")
-	rounds := flag.Int("rounds", measure.MinRounds, "pairs of measurements of each comparison")
+	var o options
+	flag.StringVar(&o.names, "case", "all", "what to measure: all, or some of "+strings.Join(caseNames(), ","))
+	flag.StringVar(&o.out, "out", "build/bench/results.json", "file for the results")
+	flag.StringVar(&o.plugins, "plugins", "/opt/cni/bin", "directory of the CNI plugins ptp and host-local")
+	flag.IntVar(&o.rounds, "rounds", measure.MinRounds, "pairs of measurements of each comparison")
 	flag.Parse()
-	if err := bench(os.Stdout, *names, *rounds, *out); err != nil {
+	if err := bench(os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
 	}
@@ -72,27 +85,30 @@ func choose(names string) ([]benchmark, error) {
 	return chosen, nil
 }
 
-// bench runs cases one after the other, keeps what each has found when a
-// later one fails, and fails itself where a target was missed.
-func bench(w io.Writer, names string, rounds int, out string) error {
-	chosen, err := choose(names)
+// bench runs cases one after the other, also when one could not be measured,
+// and fails where a target was missed.
+func bench(w io.Writer, o options) error {
+	chosen, err := choose(o.names)
 	if err != nil {
 		return err
 	}
-	results := report.New()
-	for _, b := range chosen {
-		fmt.Fprintln(w, "==", b.name)
-		rows, err := (&lab{log: w, rounds: rounds}).run(b.measure)
+	results, began := report.New(), time.Now()
+	var failed []error
+	for i, b := range chosen {
+		fmt.Fprintf(w, "== %s, %d of %d, after %v\n", b.name, i+1, len(chosen), time.Since(began).Round(time.Second))
+		rows, err := (&lab{log: w, rounds: o.rounds, plugins: o.plugins}).run(b.measure)
 		results.Add(rows...)
 		if err != nil {
-			return fmt.Errorf("%s: %w", b.name, err)
+			failed = append(failed, fmt.Errorf("%s: %w", b.name, err))
+			fmt.Fprintf(w, "%s cannot be measured: %v\n", b.name, err)
 		}
-		if err := results.Save(out); err != nil {
+		if err := results.Save(o.out); err != nil {
 			return err
 		}
 	}
 	if err := results.Print(w); err != nil {
 		return err
 	}
-	return results.Err()
+	fmt.Fprintf(w, "%d cases took %v\n", len(chosen), time.Since(began).Round(time.Second))
+	return errors.Join(append(failed, results.Err())...)
 }

@@ -11,11 +11,15 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/signet-cni/signet/tests/control/plane"
 )
+
+// cleanUpTime is what an interrupted command has to clean up.
+const cleanUpTime = 20 * time.Second
 
 func main() { os.Exit(run()) }
 
@@ -56,5 +60,7 @@ func control(ctx context.Context, b plane.Binaries, kubectl, manifest string, co
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "SIGNET_TEST_KUBECONFIG="+p.Kubeconfig)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
+	cmd.WaitDelay = cleanUpTime
 	return cmd.Run()
 }

@@ -81,6 +81,9 @@ func (n *Node) mounts() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
+	if err := unix.Mount("tmpfs", n.dir, "tmpfs", 0, "mode=0700"); err != nil { // as /run is on a node
+		return err
+	}
 	if err := errors.Join(os.Mkdir(n.Path("bpf"), 0o700), os.Mkdir(n.Path("net.d"), 0o700), os.Mkdir(n.Path("netns"), 0o700),
 		os.MkdirAll("/var/run/wireguard", 0o700)); err != nil {
 		return err
@@ -126,7 +129,7 @@ func (n *Node) Close() error {
 		n.wireGuard.Stop()
 	}
 	mounts, err := filepath.Glob(n.Path("netns/*"))
-	for _, mount := range append(mounts, n.Path("bpf")) {
+	for _, mount := range append(mounts, n.Path("bpf"), n.dir) {
 		_ = unix.Unmount(mount, unix.MNT_DETACH) // not mounted, perhaps
 	}
 	return errors.Join(err, os.RemoveAll(n.dir))

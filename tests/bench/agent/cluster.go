@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+
+	corev1 "k8s.io/api/core/v1"
+	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/signet-cni/signet/tests/control/worker"
+)
+
+const (
+	space    = "bench"
+	nodeName = "node-0"
+	podCIDR  = "10.1.0.0/24"
+	settings = `{clusterID: "51c7e1", clusterCIDR: 10.1.0.0/16, serviceCIDR: 10.96.0.0/16, wireguardPort: 51872, logLevel: warn}`
+	// policiesInForce each admit one role to the pods.
+	policiesInForce = 100
+)
+
+var underlay = netip.MustParsePrefix("172.16.0.1/24")
+
+// cluster is one node of an API server's.
+type cluster struct {
+	core kubernetes.Interface
+	*worker.Node
+}
+
+// newCluster finds the API server that tests/control has started.
+func newCluster(ctx context.Context, o options) (*cluster, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("SIGNET_TEST_KUBECONFIG"))
+	if err != nil {
+		return nil, fmt.Errorf("no API server; use tests/control/control.sh: %w", err)
+	}
+	config.QPS = -1 // the server sets the pace
+	c := &cluster{}
+	if c.core, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	if err := c.fill(ctx); err != nil {
+		return nil, err
+	}
+	c.Node, err = worker.New(ctx, worker.Config{
+		Name: nodeName, Underlay: underlay, Core: c.core, Commands: o.commands, Settings: settings,
+	})
+	return c, err
+}
+
+// fill makes the objects that are there before any pod is.
+func (c *cluster) fill(ctx context.Context) error {
+	meta := metav1.CreateOptions{}
+	node := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: nodeName},
+		Spec:       corev1.NodeSpec{PodCIDR: podCIDR, PodCIDRs: []string{podCIDR}},
+		Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{
+			{Type: corev1.NodeInternalIP, Address: underlay.Addr().String()},
+		}},
+	}
+	if _, err := c.core.CoreV1().Nodes().Create(ctx, node, meta); err != nil {
+		return err
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: space}}
+	if _, err := c.core.CoreV1().Namespaces().Create(ctx, namespace, meta); err != nil {
+		return err
+	}
+	for i := range policiesInForce {
+		if _, err := c.core.NetworkingV1().NetworkPolicies(space).Create(ctx, admitting(i), meta); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// admitting isolates all pods and admits a role.
+func admitting(n int) *netv1.NetworkPolicy {
+	role := &metav1.LabelSelector{MatchLabels: map[string]string{"role": fmt.Sprintf("client-%d", n)}}
+	return &netv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("policy-%d", n)},
+		Spec:       netv1.NetworkPolicySpec{Ingress: []netv1.NetworkPolicyIngressRule{{From: []netv1.NetworkPolicyPeer{{PodSelector: role}}}}},
+	}
+}
+
+// newPod makes a pod that is not attached yet.
+func (c *cluster) newPod(ctx context.Context, name string) (*worker.Sandbox, error) {
+	return c.NewSandbox(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: space, Name: name, Labels: map[string]string{"role": "server"}},
+		Spec: corev1.PodSpec{
+			NodeName: nodeName, Containers: []corev1.Container{{Name: "main", Image: "registry.test/main:1"}},
+		},
+	})
+}
