@@ -34,10 +34,10 @@ func (l *loops) syncHooks(context.Context) error {
 
 // attachPods passes over devices that have gone since the endpoints were listed:
 // their pods are being deleted, and there is nothing left to guard.
-func attachPods(endpoints []cni.Endpoint, attach func(ifindex int) error) error {
+func attachPods(endpoints []cni.Endpoint, attach func(ifindex int, shaped bool) error) error {
 	var errs []error
 	for _, ep := range endpoints {
-		err := attach(ep.HostIfIndex)
+		err := attach(ep.HostIfIndex, ep.Shaped)
 		if err != nil && !errors.Is(err, unix.ENODEV) {
 			errs = append(errs, fmt.Errorf("pod %s/%s: %w", ep.Namespace, ep.Pod, err))
 		}

@@ -16,9 +16,9 @@ import (
 // nobody from being guarded; any other error is told, with the pod's name.
 func TestAttachPods(t *testing.T) {
 	var tried []int
-	attach := func(failing map[int]error) func(int) error {
+	attach := func(failing map[int]error) func(int, bool) error {
 		tried = nil
-		return func(ifindex int) error {
+		return func(ifindex int, _ bool) error {
 			tried = append(tried, ifindex)
 			return failing[ifindex]
 		}

@@ -18,7 +18,7 @@ func (n network) Ready() error { return n.loops.failing() }
 // Connect attaches the hooks first: from then on the pod's packets are
 // dropped until its identity and its policy are in the kernel.
 func (n network) Connect(ctx context.Context, ep cni.Endpoint) error {
-	if err := n.datapath.AttachPod(ep.HostIfIndex); err != nil {
+	if err := n.datapath.AttachPod(ep.HostIfIndex, ep.Shaped); err != nil {
 		return err
 	}
 	return n.rules.connect(ctx, ep)

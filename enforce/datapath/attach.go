@@ -27,31 +27,44 @@ type attachment struct {
 // AttachPod puts from_pod and to_pod on the host side of a pod's veth. Done
 // again, or by a new version, it replaces the programs without a gap. It wraps
 // ENODEV if there is no such device (any more).
-func (d *Datapath) AttachPod(ifindex int) error {
-	return d.attachBoth(ifindex, d.objs.FromPod, "from_pod", d.objs.ToPod, "to_pod")
+//
+// They are filters of clsact: each tcx link of a device holds the rtnl lock for
+// an RCU grace period of 5 to 15 ms when it is attached, and for another when the
+// device goes. The bandwidth plugin wants the ingress qdisc for itself, so a
+// shaped pod gets links where the kernel has them.
+func (d *Datapath) AttachPod(ifindex int, shaped bool) error {
+	return d.attachBoth(ifindex, shaped, d.objs.FromPod, "from_pod", d.objs.ToPod, "to_pod")
 }
 
 // AttachOverlay puts from_overlay and to_overlay on the WireGuard device.
 func (d *Datapath) AttachOverlay(ifindex int) error {
-	return d.attachBoth(ifindex, d.objs.FromOverlay, "from_overlay", d.objs.ToOverlay, "to_overlay")
+	return d.attachBoth(ifindex, true, d.objs.FromOverlay, "from_overlay", d.objs.ToOverlay, "to_overlay")
 }
 
-func (d *Datapath) attachBoth(ifindex int, in *ebpf.Program, inName string, out *ebpf.Program, outName string) error {
+func (d *Datapath) attachBoth(ifindex int, links bool, in *ebpf.Program, inName string, out *ebpf.Program, outName string) error {
 	d.attaching.Lock()
 	defer d.attaching.Unlock()
 	for _, a := range []attachment{
 		{program: out, name: outName, ifindex: ifindex},
 		{program: in, name: inName, ifindex: ifindex, ingress: true},
 	} {
-		if err := d.attach(a); err != nil {
+		if err := d.attach(a, links); err != nil {
 			return fmt.Errorf("attach %s to interface %d: %w", a.name, ifindex, err)
 		}
 	}
 	return nil
 }
 
-func (d *Datapath) attach(a attachment) error {
+// attach prefers links or filters. A link of before stays one: beside it a
+// filter would run, too.
+func (d *Datapath) attach(a attachment, links bool) error {
 	if d.cfg.ForceClsact {
+		return attachClsact(a)
+	}
+	if updated, err := updatePinned(d.linkPin(a.ifindex, a.name), a); updated || err != nil {
+		return err
+	}
+	if !links {
 		return attachClsact(a)
 	}
 	err := d.attachTCX(a)
@@ -61,15 +74,10 @@ func (d *Datapath) attach(a attachment) error {
 	return err
 }
 
-// attachTCX pins the link, so that it outlives the agent, and updates the one
-// that is pinned already.
+// attachTCX pins the link, so that it outlives the agent.
 func (d *Datapath) attachTCX(a attachment) error {
 	pin := d.linkPin(a.ifindex, a.name)
 	if err := os.MkdirAll(filepath.Dir(pin), 0o700); err != nil {
-		return err
-	}
-	updated, err := updatePinned(pin, a)
-	if updated || err != nil {
 		return err
 	}
 	side := ebpf.AttachTCXEgress

@@ -10,8 +10,8 @@ import (
 // clsactPriority puts Signet's filter before those of chained plugins.
 const clsactPriority = 1
 
-// attachClsact is for kernels before 6.6: a filter on the clsact qdisc, which
-// lives as long as the device. Replacing it is atomic.
+// attachClsact makes a filter on the clsact qdisc, which lives as long as the
+// device. Replacing it is atomic.
 func attachClsact(a attachment) error {
 	if err := ensureClsact(a.ifindex); err != nil {
 		return fmt.Errorf("add clsact: %w", err)

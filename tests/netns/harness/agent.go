@@ -39,7 +39,7 @@ func (n *Node) datapathConfig() datapath.Config {
 func attachAll(dp *datapath.Datapath, config datapath.Config) error {
 	err := errors.Join(dp.AttachOverlay(config.OverlayIfIndex), dp.AttachOverlay(config.DetourIfIndex))
 	for _, ep := range dp.Endpoints() {
-		err = errors.Join(err, dp.AttachPod(ep.IfIndex))
+		err = errors.Join(err, dp.AttachPod(ep.IfIndex, ep.Shaped))
 	}
 	return err
 }

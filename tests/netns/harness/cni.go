@@ -69,7 +69,7 @@ func (s *cniSide) Ready() error { return nil }
 
 // Connect implements cni.Network.
 func (s *cniSide) Connect(_ context.Context, ep cni.Endpoint) error {
-	err := s.node.Try(func() error { return s.node.Datapath.AttachPod(ep.HostIfIndex) })
+	err := s.node.Try(func() error { return s.node.Datapath.AttachPod(ep.HostIfIndex, ep.Shaped) })
 	if err != nil {
 		return err
 	}
