@@ -4,6 +4,9 @@
 
 #include "types.h"
 
+/* Reads the packet at an offset into *to; 0, or an error if it is too short. */
+#define load(skb, offset, to) bpf_skb_load_bytes(skb, offset, to, sizeof(*(to)))
+
 static __always_inline void addr_from_v4(struct addr *a, __be32 v4)
 {
 	__u32 *words = (__u32 *)a->bytes;

@@ -95,28 +95,28 @@ static __noinline int judge_again(struct __sk_buff *skb, struct context *c, stru
 }
 
 /* An ICMP error passes with the flow that it quotes, and opens nothing. */
-static __always_inline int follow_related(struct context *c, struct flow *flow, bool low)
+static __always_inline int follow_related(struct context *c, struct flow *flow)
 {
 	if (!flow || flow->flags & FLOW_SERVICE)
 		return REASON_ICMP_UNRELATED;
 	if (flow->flags & FLOW_ADMITTED && flow->revision != c->revision)
 		return REASON_ICMP_UNRELATED;
-	flow_use(c, flow, low, !opened_by_source(flow, low));
+	flow_use(c, flow, !opened_by_source(c, flow));
 	return REASON_NONE;
 }
 
 /* Does the packet follow a flow that was admitted here and still holds?
  * Gives FLOW_NONE if not, a reason if its flow may no longer. */
-static __noinline int follow(struct __sk_buff *skb, struct context *c, struct flow *flow, bool low)
+static __noinline int follow(struct __sk_buff *skb, struct context *c, struct flow *flow)
 {
 	int reason;
 
 	if (c->related)
-		return follow_related(c, flow, low);
+		return follow_related(c, flow);
 	if (!flow || flow->flags & FLOW_SERVICE || c->opening)
 		return FLOW_NONE;
-	if (opened_by_source(flow, low)) {
-		flow_use(c, flow, low, false);
+	if (opened_by_source(c, flow)) {
+		flow_use(c, flow, false);
 		if (flow->revision == c->revision && flow->src_identity == c->src_identity &&
 		    (!c->dst_identity || flow->dst_identity == c->dst_identity))
 			return REASON_NONE;
@@ -135,25 +135,25 @@ static __noinline int follow(struct __sk_buff *skb, struct context *c, struct fl
 		if (reason)
 			return reason;
 	}
-	flow_use(c, flow, low, true);
+	flow_use(c, flow, true);
 	return REASON_NONE;
 }
 
 /* Like follow, for a packet that the far node vouches to be an answer: this
  * node must have opened the flow, towards that node. */
-static __noinline int follow_vouched(struct context *c, struct flow *flow, bool low)
+static __noinline int follow_vouched(struct context *c, struct flow *flow)
 {
 	bool crossed;
 
 	if (!flow || flow->flags & FLOW_SERVICE || flow->path != PATH_TUNNEL ||
 	    flow->prefix != c->prefix)
 		return REASON_REPLY_WITHOUT_FLOW;
-	crossed = opened_by_source(flow, low);
+	crossed = opened_by_source(c, flow);
 	if (crossed && !(flow->flags & FLOW_CROSSED))
 		return REASON_REPLY_WITHOUT_FLOW;
 	if (!crossed && !c->related && flow->dst_identity != c->src_identity)
 		flow->dst_identity = c->src_identity;
-	flow_use(c, flow, low, true);
+	flow_use(c, flow, true);
 	return REASON_NONE;
 }
 
@@ -161,13 +161,13 @@ static __noinline int follow_vouched(struct context *c, struct flow *flow, bool 
  * this node has sent to it: two ends that open at once, or a far node that
  * lost its entry. The entry goes on to tell both, or each node would wait for
  * the other's first packet for ever. */
-static __always_inline void keep_crossed(struct context *c, struct flow *flow, bool low)
+static __always_inline void keep_crossed(struct context *c, struct flow *flow)
 {
 	if (!flow || flow->flags & FLOW_SERVICE || flow->path != PATH_TUNNEL ||
 	    flow->prefix != c->prefix)
 		return;
-	if (opened_by_source(flow, low) && !(flow->flags & FLOW_CROSSED))
+	if (opened_by_source(c, flow) && !(flow->flags & FLOW_CROSSED))
 		return;
 	c->kept_flags = FLOW_CROSSED;
-	flow_translation(c, flow, low);
+	flow_translation(c, flow);
 }

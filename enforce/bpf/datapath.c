@@ -8,6 +8,7 @@
 /* Types that no map has reach BTF, and so Go, by these. */
 #define EXPORT(kind, type) const kind type *export_##type __attribute__((unused))
 EXPORT(enum, endpoint_flags);
+EXPORT(enum, endpoint_limits);
 EXPORT(enum, side_flags);
 EXPORT(enum, location_kind);
 EXPORT(enum, wire_limits);

@@ -7,8 +7,23 @@
 #include "service.h"
 #include "wire.h"
 
+/* The slot of an address: by the end of it, in which a node's pods differ
+ * (slotOf in slots.go). Words 2 of IPv4 and of IPv6 pods are not alike. */
+static __always_inline __u32 endpoint_slot(const struct addr *a)
+{
+	const __u32 *words = (const __u32 *)a->bytes;
+	__u32 half = ENDPOINT_SLOTS / 2;
+
+	return (bpf_ntohl(words[3]) & (half - 1)) | (words[2] ? half : 0);
+}
+
 static __always_inline struct endpoint *endpoint_at(const struct addr *a)
 {
+	__u32 number = endpoint_slot(a);
+	struct endpoint_slot *slot = bpf_map_lookup_elem(&endpoint_slots, &number);
+
+	if (slot && slot->live && addr_equal(&slot->addr, a))
+		return &slot->endpoint;
 	return bpf_map_lookup_elem(&endpoints, a);
 }
 

@@ -33,6 +33,7 @@ static __always_inline bool source_is_low(const struct addr *src, const struct a
 	return order < 0 || (order == 0 && src_port <= dst_port);
 }
 
+/* Tells whether the source is the low end. */
 static __always_inline bool flow_key_set(struct flow_key *key, const struct addr *src,
 					 const struct addr *dst, __be16 src_port, __be16 dst_port,
 					 __u8 protocol)
@@ -47,31 +48,35 @@ static __always_inline bool flow_key_set(struct flow_key *key, const struct addr
 	return low;
 }
 
-/* Sets c->key to the packet's flow, for an ICMP error the quoted one, and
- * tells whether the packet's sender is the key's low end. */
-static __always_inline bool flow_key_of(struct context *c)
+/* Sets c->key and c->low to the packet's flow, for an ICMP error to the quoted
+ * one, whose responder the error's sender speaks for. */
+static __always_inline void flow_key_of(struct context *c)
 {
 	if (c->related)
-		return !flow_key_set(&c->key, &c->quoted_src, &c->quoted_dst, c->src_port,
-				     c->dst_port, c->quoted_protocol);
-	return flow_key_set(&c->key, &c->src, &c->dst, c->src_port, c->dst_port, c->protocol);
+		c->low = !flow_key_set(&c->key, &c->quoted_src, &c->quoted_dst, c->src_port,
+				       c->dst_port, c->quoted_protocol);
+	else
+		c->low = flow_key_set(&c->key, &c->src, &c->dst, c->src_port, c->dst_port,
+				      c->protocol);
 }
 
-static __noinline struct flow *flow_live(struct flow_key *key)
+/* The packet's flow, NULL if there is none or it has been idle for too long. */
+static __noinline struct flow *flow_find(struct context *c)
 {
-	struct flow *flow = bpf_map_lookup_elem(&flows, key);
-	__u64 now = bpf_ktime_get_coarse_ns();
+	struct flow *flow;
 
+	flow_key_of(c);
+	flow = bpf_map_lookup_elem(&flows, &c->key);
 	/* seen may be ahead: another CPU's clock tick. */
-	if (!flow || (__s64)(now - flow->seen) > (__s64)idle_limit(key->protocol, flow->flags))
+	if (!flow || (__s64)(c->now - flow->seen) > (__s64)idle_limit(c->key.protocol, flow->flags))
 		return NULL;
 	return flow;
 }
 
 /* Did the packet's sender open the flow? */
-static __always_inline bool opened_by_source(const struct flow *flow, bool source_low)
+static __always_inline bool opened_by_source(const struct context *c, const struct flow *flow)
 {
-	return !!(flow->flags & FLOW_LOW_OPENED) == source_low;
+	return !!(flow->flags & FLOW_LOW_OPENED) == c->low;
 }
 
 /* A packet that is one of its flow's at several hooks counts at the first: at
@@ -98,7 +103,6 @@ static __always_inline void flow_count(struct context *c, struct flow *flow, boo
 /* Notes a packet of the flow that was let through. */
 static __always_inline void flow_touch(struct context *c, struct flow *flow, bool reply)
 {
-	__u64 now = bpf_ktime_get_coarse_ns();
 	__u8 flags = flow->flags;
 
 	if (reply)
@@ -107,29 +111,29 @@ static __always_inline void flow_touch(struct context *c, struct flow *flow, boo
 		flags |= FLOW_CLOSING;
 	if (flags != flow->flags)
 		flow->flags = flags;
-	if (now - flow->seen > NS_PER_SECOND / 10)
-		flow->seen = now;
+	if (c->now - flow->seen > NS_PER_SECOND / 10)
+		flow->seen = c->now;
 	flow_count(c, flow, reply);
 }
 
 /* Takes over which address the flow's client asked for. */
-static __always_inline void flow_translation(struct context *c, struct flow *flow, bool low)
+static __always_inline void flow_translation(struct context *c, struct flow *flow)
 {
 	if (!(flow->flags & FLOW_TRANSLATED))
 		return;
 	c->translated = 1;
 	c->nat_addr = flow->nat_addr;
 	c->nat_port = flow->nat_port;
-	c->to_client = opened_by_source(flow, low) == !!(flow->flags & FLOW_CROSSED);
+	c->to_client = opened_by_source(c, flow) == !!(flow->flags & FLOW_CROSSED);
 }
 
 /* Takes over what the flow knows of the way. */
-static __always_inline void flow_use(struct context *c, struct flow *flow, bool low, bool reply)
+static __always_inline void flow_use(struct context *c, struct flow *flow, bool reply)
 {
 	c->path = flow->path;
 	c->prefix = flow->prefix;
 	c->reply = reply;
-	flow_translation(c, flow, low);
+	flow_translation(c, flow);
 	if (!c->related)
 		flow_touch(c, flow, reply);
 }
@@ -162,13 +166,13 @@ static __always_inline void first_counters(struct context *c, struct flow *flow)
 static __noinline int flow_open(struct context *c, __u32 flags)
 {
 	struct flow *flow = &c->flow;
-	bool low = flow_key_of(c);
 
-	flow->seen = bpf_ktime_get_coarse_ns();
+	flow_key_of(c);
+	flow->seen = c->now;
 	flow->prefix = c->prefix;
 	flow->nat_addr = c->nat_addr;
 	flow->nat_port = c->nat_port;
-	flow->flags = flags | c->kept_flags | (low ? FLOW_LOW_OPENED : 0) |
+	flow->flags = flags | c->kept_flags | (c->low ? FLOW_LOW_OPENED : 0) |
 		      (c->translated ? FLOW_TRANSLATED : 0);
 	flow->path = c->path;
 	flow->revision = c->revision;

@@ -61,13 +61,13 @@ static __always_inline int relate_identity(struct context *c)
 
 /* The source was checked when an earlier packet of the flow came from the
  * same node under the same revision and identity. */
-static __always_inline bool source_known(struct context *c, struct flow *flow, bool low)
+static __always_inline bool source_known(struct context *c, struct flow *flow)
 {
 	__u32 known;
 
 	if (!flow || c->related || flow->flags & FLOW_SERVICE || flow->path != PATH_TUNNEL)
 		return false;
-	known = opened_by_source(flow, low) ? flow->src_identity : flow->dst_identity;
+	known = opened_by_source(c, flow) ? flow->src_identity : flow->dst_identity;
 	return known == c->src_identity && flow->prefix == c->prefix &&
 	       flow->revision == c->revision;
 }
@@ -88,14 +88,13 @@ static __always_inline int find_local(struct context *c, struct endpoint *ep)
 	return REASON_NONE;
 }
 
-static __noinline int admit_from_overlay(struct __sk_buff *skb, struct context *c,
-					 struct endpoint *ep)
+static __always_inline int admit_from_overlay(struct __sk_buff *skb, struct context *c,
+					      struct endpoint *ep)
 {
-	bool low = flow_key_of(c);
-	struct flow *flow = flow_live(&c->key);
+	struct flow *flow = flow_find(c);
 	int reason = relate_identity(c);
 
-	if (!reason && !source_known(c, flow, low))
+	if (!reason && !source_known(c, flow))
 		reason = check_tagged_source(skb, c);
 	if (!reason)
 		reason = find_local(c, ep);
@@ -103,17 +102,17 @@ static __noinline int admit_from_overlay(struct __sk_buff *skb, struct context *
 		return reason;
 	remember_fragment(c);
 	if (c->tagged_reply) {
-		reason = follow_vouched(c, flow, low);
+		reason = follow_vouched(c, flow);
 		if (!reason && c->unattested)
 			send_event(skb, c, VERDICT_ADMITTED, REASON_NONE);
 		return reason;
 	}
 	/* Without the far node's word an answer is judged as what it is: a
 	 * packet of its own. */
-	keep_crossed(c, flow, low);
-	if (flow && !opened_by_source(flow, low))
+	keep_crossed(c, flow);
+	if (flow && !opened_by_source(c, flow))
 		flow = NULL;
-	reason = follow(skb, c, flow, low);
+	reason = follow(skb, c, flow);
 	if (reason != FLOW_NONE)
 		return reason;
 	c->path = PATH_TUNNEL;

@@ -6,19 +6,23 @@
 #include "admit.h"
 #include "deliver.h"
 
+static __always_inline bool mac_equal(const struct mac *a, const struct mac *b)
+{
+	return a->words[0] == b->words[0] && a->words[1] == b->words[1] &&
+	       a->words[2] == b->words[2];
+}
+
 /* The sender must be the endpoint of this interface, by address and MAC. */
 static __always_inline int check_sender(struct __sk_buff *skb, struct context *c,
 					struct endpoint *ep)
 {
-	__u16 mac[ETH_ALEN / 2];
-	const __u16 *own;
+	struct mac mac;
 
 	if (!ep || ep->ifindex != skb->ifindex)
 		return REASON_SPOOFED_ADDRESS;
-	if (bpf_skb_load_bytes(skb, ETH_ALEN, mac, sizeof(mac)))
+	if (load(skb, ETH_ALEN, &mac))
 		return REASON_MALFORMED;
-	own = (const __u16 *)ep->mac;
-	if (mac[0] != own[0] || mac[1] != own[1] || mac[2] != own[2])
+	if (!mac_equal(&mac, (const struct mac *)ep->mac))
 		return REASON_SPOOFED_MAC;
 	if (!ep->identity)
 		return REASON_UNKNOWN_IDENTITY;
@@ -61,10 +65,9 @@ static __noinline int open_from_pod(struct __sk_buff *skb, struct context *c)
 	return REASON_NO_PEER;
 }
 
-static __noinline int admit_from_pod(struct __sk_buff *skb, struct context *c)
+static __always_inline int admit_from_pod(struct __sk_buff *skb, struct context *c,
+					  struct flow *flow)
 {
-	bool low = flow_key_of(c);
-	struct flow *flow = flow_live(&c->key);
 	struct endpoint *ep;
 	int reason;
 
@@ -72,7 +75,7 @@ static __noinline int admit_from_pod(struct __sk_buff *skb, struct context *c)
 		ep = endpoint_at(&c->dst);
 		c->dst_identity = ep ? ep->identity : IDENTITY_UNKNOWN;
 	}
-	reason = follow(skb, c, flow, low);
+	reason = follow(skb, c, flow);
 	return reason == FLOW_NONE ? open_from_pod(skb, c) : reason;
 }
 
@@ -114,6 +117,7 @@ int from_pod(struct __sk_buff *skb)
 {
 	struct context *c = context_new(skb, HOOK_FROM_POD);
 	struct endpoint *ep;
+	struct flow *flow;
 	int reason;
 
 	if (!c)
@@ -129,10 +133,13 @@ int from_pod(struct __sk_buff *skb)
 		return drop(skb, c, reason);
 	remember_fragment(c);
 	reason = from_gateway(skb, c);
+	flow = flow_find(c);
+	if (!reason && may_need_backend(c, flow)) {
+		reason = to_backend(skb, c, flow);
+		flow = flow_find(c);
+	}
 	if (!reason)
-		reason = to_backend(skb, c);
-	if (!reason)
-		reason = admit_from_pod(skb, c);
+		reason = admit_from_pod(skb, c, flow);
 	if (reason)
 		return drop(skb, c, reason);
 	return send_from_pod(skb, c, ep->flags & ENDPOINT_SHAPED);

@@ -45,6 +45,10 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
+struct mac {
+	__u16 words[ETH_ALEN / 2];
+};
+
 /* RFC 791 section 3.1. */
 struct ipv4 {
 	__u8 version_words;
@@ -96,6 +100,13 @@ struct fragment_header {
 	__be32 id;
 };
 
+/* Of TCP's header, up to the flags (RFC 9293 section 3.1). */
+struct tcp_start {
+	__be16 src, dst;
+	__be16 numbers[4]; /* sequence, acknowledgement */
+	__u8 words, flags;
+};
+
 struct icmp {
 	__u8 type, code;
 	__be16 checksum, id, sequence;
@@ -104,4 +115,5 @@ struct icmp {
 _Static_assert(sizeof(struct ipv4) == IPV4_HEADER_LEN, "ipv4");
 _Static_assert(sizeof(struct ipv6) == IPV6_HEADER_LEN, "ipv6");
 _Static_assert(sizeof(struct fragment_header) == FRAGMENT_HEADER_LEN, "fragment_header");
+_Static_assert(sizeof(struct tcp_start) == 14, "tcp_start");
 _Static_assert(sizeof(struct icmp) == ICMP_HEADER_LEN, "icmp");

@@ -69,7 +69,7 @@ static __always_inline int parse_quoted_ipv4(struct __sk_buff *skb, struct conte
 {
 	struct ipv4 ip;
 
-	if (load_l4(skb, c, ICMP_HEADER_LEN, &ip, sizeof(ip)))
+	if (load_l4(skb, c, ICMP_HEADER_LEN, &ip))
 		return REASON_MALFORMED;
 	c->quoted_words = ip.version_words & 0xf;
 	if (ip.version_words >> 4 != 4 || c->quoted_words < 5)
@@ -85,8 +85,7 @@ static __always_inline int parse_quoted_ipv6(struct __sk_buff *skb, struct conte
 	struct fragment_header fragment;
 	struct ipv6 ip;
 
-	if (load_l4(skb, c, ICMP_HEADER_LEN, &ip, sizeof(ip)) ||
-	    bpf_ntohl(ip.version_class) >> 28 != 6)
+	if (load_l4(skb, c, ICMP_HEADER_LEN, &ip) || bpf_ntohl(ip.version_class) >> 28 != 6)
 		return REASON_MALFORMED;
 	c->quoted_words = IPV6_HEADER_LEN / 4;
 	c->quoted_src = ip.src;
@@ -94,7 +93,7 @@ static __always_inline int parse_quoted_ipv6(struct __sk_buff *skb, struct conte
 	c->quoted_protocol = ip.next_header;
 	if (ip.next_header != FRAGMENT_HEADER)
 		return REASON_NONE;
-	if (load_l4(skb, c, ICMP_HEADER_LEN + sizeof(ip), &fragment, sizeof(fragment)))
+	if (load_l4(skb, c, ICMP_HEADER_LEN + sizeof(ip), &fragment))
 		return REASON_MALFORMED;
 	c->quoted_words += FRAGMENT_HEADER_LEN / 4;
 	c->quoted_protocol = fragment.next_header;
@@ -105,18 +104,21 @@ static __always_inline int parse_quoted_ipv6(struct __sk_buff *skb, struct conte
  * error's. */
 static __noinline int parse_quoted(struct __sk_buff *skb, struct context *c)
 {
-	__be16 ports[4] = {};
+	union {
+		struct icmp icmp;
+		__be16 ports[2];
+	} quoted;
 	int reason = c->v6 ? parse_quoted_ipv6(skb, c) : parse_quoted_ipv4(skb, c);
 
 	if (reason)
 		return reason;
-	if (load_l4(skb, c, ICMP_HEADER_LEN + c->quoted_words * 4, ports, sizeof(ports)))
+	if (load_l4(skb, c, ICMP_HEADER_LEN + c->quoted_words * 4, &quoted))
 		return REASON_MALFORMED;
 	if (has_ports(c->quoted_protocol)) {
-		c->src_port = ports[0];
-		c->dst_port = ports[1];
+		c->src_port = quoted.ports[0];
+		c->dst_port = quoted.ports[1];
 	} else if (c->quoted_protocol == icmp_protocol(c)) {
-		echo_ports(c, *(__u8 *)ports, ports[2]);
+		echo_ports(c, quoted.icmp.type, quoted.icmp.id);
 	}
 	c->related = 1;
 	return addr_equal(&c->quoted_src, &c->dst) ? REASON_NONE : REASON_ICMP_UNRELATED;
@@ -126,7 +128,7 @@ static __noinline int parse_icmp(struct __sk_buff *skb, struct context *c)
 {
 	struct icmp icmp;
 
-	if (load_l4(skb, c, 0, &icmp, sizeof(icmp)))
+	if (load_l4(skb, c, 0, &icmp))
 		return REASON_MALFORMED;
 	switch (c->v6 ? icmpv6_kind(icmp.type) : icmp_kind(icmp.type)) {
 	case ICMP_KIND_LINK:

@@ -51,7 +51,7 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, struct context *c)
 	struct ipv4 ip;
 	__u32 header_len, total_len;
 
-	if (bpf_skb_load_bytes(skb, c->l3, &ip, sizeof(ip)))
+	if (load(skb, c->l3, &ip))
 		return REASON_MALFORMED;
 	header_len = (ip.version_words & 0xf) * 4;
 	total_len = bpf_ntohs(ip.total_len);

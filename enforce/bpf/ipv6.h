@@ -27,7 +27,7 @@ static __always_inline bool extension_refused(__u8 next_header)
 static __always_inline int parse_ipv6_header(struct __sk_buff *skb, struct context *c,
 					     struct ipv6 *ip)
 {
-	if (bpf_skb_load_bytes(skb, c->l3, ip, sizeof(*ip)))
+	if (load(skb, c->l3, ip))
 		return REASON_MALFORMED;
 	c->payload_len = bpf_ntohs(ip->payload_len);
 	if (bpf_ntohl(ip->version_class) >> 28 != 6 ||
@@ -48,7 +48,7 @@ static __always_inline int parse_fragment_header(struct __sk_buff *skb, struct c
 	struct fragment_header header;
 	__u16 offset_more;
 
-	if (load_l4(skb, c, 0, &header, sizeof(header)))
+	if (load_l4(skb, c, 0, &header))
 		return REASON_MALFORMED;
 	offset_more = bpf_ntohs(header.offset_more);
 	if (header.reserved || offset_more & IPV6_RESERVED_FLAGS ||

@@ -20,23 +20,20 @@ static __always_inline bool has_ports(__u8 protocol)
 }
 
 /* Reads what the packet, and not just its frame, holds behind the IP header. */
-static __always_inline int load_l4(struct __sk_buff *skb, struct context *c, __u32 offset, void *to,
-				   __u32 len)
-{
-	if (offset + len > c->payload_len || bpf_skb_load_bytes(skb, c->l4 + offset, to, len))
-		return REASON_MALFORMED;
-	return REASON_NONE;
-}
+#define load_l4(skb, c, offset, to)                                                                \
+	((offset) + sizeof(*(to)) > (c)->payload_len || load(skb, (c)->l4 + (offset), to)          \
+		 ? REASON_MALFORMED                                                                \
+		 : REASON_NONE)
 
 static __always_inline int parse_tcp(struct __sk_buff *skb, struct context *c)
 {
-	__u8 header[14]; /* up to the flags: a shorter first fragment hides them */
+	struct tcp_start tcp; /* a shorter first fragment hides the flags */
 
-	if (load_l4(skb, c, 0, header, sizeof(header)))
+	if (load_l4(skb, c, 0, &tcp))
 		return REASON_MALFORMED;
-	c->src_port = *(__be16 *)&header[0];
-	c->dst_port = *(__be16 *)&header[2];
-	c->tcp_flags = header[13];
+	c->src_port = tcp.src;
+	c->dst_port = tcp.dst;
+	c->tcp_flags = tcp.flags;
 	c->opening = (c->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	c->has_ports = 1;
 	return REASON_NONE;
@@ -65,17 +62,21 @@ static __noinline int parse_later_fragment(struct context *c)
 	return REASON_NONE;
 }
 
-/* Notes the ports of a first fragment, once its sender is known to be who it
- * claims to be. */
-static __noinline void remember_fragment(struct context *c)
+static __noinline void remember_ports(struct context *c)
 {
 	struct fragment_key key = {};
 	struct fragment_ports ports = { .src = c->src_port, .dst = c->dst_port };
 
-	if (c->fragment != FRAGMENT_FIRST)
-		return;
 	fragment_key(c, &key);
 	bpf_map_update_elem(&fragments, &key, &ports, BPF_ANY);
+}
+
+/* Notes the ports of a first fragment, once its sender is known to be who it
+ * claims to be. */
+static __always_inline void remember_fragment(struct context *c)
+{
+	if (c->fragment == FRAGMENT_FIRST)
+		remember_ports(c);
 }
 
 /* A piece that is not the last fills whole units of 8 bytes, and none ends
@@ -92,14 +93,17 @@ static __always_inline bool fragment_refused(struct context *c)
 
 static __always_inline int parse_ports(struct __sk_buff *skb, struct context *c)
 {
-	__be16 header[4]; /* all of UDP's, and what SCTP's first piece must hold */
+	struct {
+		__be16 src, dst;
+		__be16 tag[2]; /* SCTP's; UDP's length and checksum */
+	} header;
 
-	if (load_l4(skb, c, 0, header, sizeof(header)))
+	if (load_l4(skb, c, 0, &header))
 		return REASON_MALFORMED;
-	c->src_port = header[0];
-	c->dst_port = header[1];
+	c->src_port = header.src;
+	c->dst_port = header.dst;
 	/* Only INIT has a verification tag of zero (RFC 9260 section 8.5.1). */
-	c->opening = c->protocol == IPPROTO_SCTP && !header[2] && !header[3];
+	c->opening = c->protocol == IPPROTO_SCTP && !header.tag[0] && !header.tag[1];
 	c->has_ports = 1;
 	return REASON_NONE;
 }

@@ -23,6 +23,16 @@ struct {
 	PINNED;
 } endpoints SEC(".maps");
 
+/* The endpoints again, where a packet finds them without a hash: each in the
+ * slot that its address names, unless another has it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ENDPOINT_SLOTS);
+	__type(key, __u32);
+	__type(value, struct endpoint_slot);
+	PINNED;
+} endpoint_slots SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 65536);

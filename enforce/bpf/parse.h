@@ -14,8 +14,9 @@ static __always_inline struct context *context_new(struct __sk_buff *skb, __u8 h
 
 	if (!c || !state)
 		return NULL;
-	__builtin_memset(c, 0, offsetof(struct context, flow));
+	__builtin_memset(c, 0, offsetof(struct context, now));
 	c->hook = hook;
+	c->now = bpf_ktime_get_coarse_ns();
 	c->segments = skb->gso_segs ? skb->gso_segs : 1;
 	c->revision = *(volatile __u32 *)&state->revision;
 	return c;

@@ -139,10 +139,9 @@ static __noinline bool has_backend(struct service *service, const struct addr *a
 
 /* The backend that the client has by affinity, if it is still one. */
 static __noinline struct backend *affine_backend(struct affinity_key *client,
-						 struct service *service)
+						 struct service *service, __u64 now)
 {
 	struct affinity *known = bpf_map_lookup_elem(&affinities, client);
-	__u64 now = bpf_ktime_get_coarse_ns();
 
 	if (!known || (__s64)(now - known->seen) >= (__s64)(service->affinity * NS_PER_SECOND))
 		return NULL;
@@ -160,12 +159,11 @@ static __noinline struct backend *backend_of(struct context *c, struct service *
 					     struct service_key *key)
 {
 	struct affinity_key client = { .client = c->src, .service = *key };
-	struct affinity entry = { .seen = bpf_ktime_get_coarse_ns(),
-				  .backends = service->backends };
+	struct affinity entry = { .seen = c->now, .backends = service->backends };
 	struct backend *backend = NULL;
 
 	if (service->affinity)
-		backend = affine_backend(&client, service);
+		backend = affine_backend(&client, service, c->now);
 	if (backend)
 		return backend;
 	backend = backend_at(service->backends, bpf_get_prandom_u32() % service->count);
@@ -180,13 +178,12 @@ static __noinline struct backend *backend_of(struct context *c, struct service *
 static __noinline int remember_backend(struct context *c, const struct addr *addr, __be16 port)
 {
 	struct flow *flow = &c->flow;
-	bool low = flow_key_of(c);
 
 	__builtin_memset(flow, 0, sizeof(*flow));
-	flow->seen = bpf_ktime_get_coarse_ns();
+	flow->seen = c->now;
 	flow->nat_addr = *addr;
 	flow->nat_port = port;
-	flow->flags = FLOW_SERVICE | (low ? FLOW_LOW_OPENED : 0);
+	flow->flags = FLOW_SERVICE | (c->low ? FLOW_LOW_OPENED : 0);
 	flow->revision = c->revision;
 	return bpf_map_update_elem(&flows, &c->key, flow, BPF_ANY);
 }
@@ -232,13 +229,10 @@ static __noinline int choose_backend(struct __sk_buff *skb, struct context *c, s
 
 /* A pod's ICMP error about an answer of a Service is its backend's, and quotes
  * what the backend has sent. */
-static __noinline int to_backend_quoted(struct __sk_buff *skb, struct context *c)
+static __noinline int to_backend_quoted(struct __sk_buff *skb, struct context *c, struct flow *flow)
 {
 	struct rewrite r = { .from = c->quoted_src, .from_port = c->src_port, .source = true };
-	struct flow *flow;
 
-	flow_key_of(c);
-	flow = flow_live(&c->key);
 	if (!flow || !(flow->flags & FLOW_SERVICE))
 		return REASON_NONE;
 	r.to = flow->nat_addr;
@@ -249,21 +243,23 @@ static __noinline int to_backend_quoted(struct __sk_buff *skb, struct context *c
 	return rewrite_quoted(skb, c, &r, true);
 }
 
-/* If the destination is a Service, makes it a backend. */
-static __noinline int to_backend(struct __sk_buff *skb, struct context *c)
+/* May the packet be for a Service? Not if its flow is known as one between its
+ * own ends. */
+static __always_inline bool may_need_backend(struct context *c, struct flow *flow)
 {
-	struct flow *flow;
-
 	if (c->related)
-		return to_backend_quoted(skb, c);
-	if (!has_ports(c->protocol))
-		return REASON_NONE;
-	flow_key_of(c);
-	flow = flow_live(&c->key);
+		return true;
+	return has_ports(c->protocol) &&
+	       (!flow || flow->flags & FLOW_SERVICE || !choice_holds(c, flow));
+}
+
+/* If the destination is a Service, makes it a backend. */
+static __noinline int to_backend(struct __sk_buff *skb, struct context *c, struct flow *flow)
+{
+	if (c->related)
+		return to_backend_quoted(skb, c, flow);
 	if (!flow || !choice_holds(c, flow))
 		return choose_backend(skb, c, flow);
-	if (!(flow->flags & FLOW_SERVICE))
-		return REASON_NONE;
 	flow_touch(c, flow, false);
 	return translate_destination(skb, c, &flow->nat_addr, flow->nat_port);
 }

@@ -36,10 +36,9 @@ static __always_inline int find_peer(struct context *c)
 	return REASON_NONE;
 }
 
-static __noinline int admit_to_overlay(struct __sk_buff *skb, struct context *c)
+static __always_inline int admit_to_overlay(struct __sk_buff *skb, struct context *c)
 {
-	bool low = flow_key_of(c);
-	struct flow *flow = flow_live(&c->key);
+	struct flow *flow = flow_find(c);
 	int reason;
 
 	/* What from_pod has judged opens nothing anew. */
@@ -47,10 +46,10 @@ static __noinline int admit_to_overlay(struct __sk_buff *skb, struct context *c)
 		c->opening = 0;
 	/* An answer from a port of the node: the flow was judged as the
 	 * node's, whoever stands behind the port. */
-	if (flow && flow->flags & FLOW_ADMITTED && !opened_by_source(flow, low) &&
+	if (flow && flow->flags & FLOW_ADMITTED && !opened_by_source(c, flow) &&
 	    c->src_identity == IDENTITY_WORLD)
 		c->src_identity = flow->dst_identity;
-	reason = follow(skb, c, flow, low);
+	reason = follow(skb, c, flow);
 	if (reason == REASON_NONE && c->path == PATH_TUNNEL)
 		return REASON_NONE;
 	if (reason != REASON_NONE && reason != FLOW_NONE)

@@ -9,15 +9,14 @@
 
 /* A remote pod's packet came by the tunnel and through the host stack. The
  * flow, or from_overlay's note, tells who sends. */
-static __noinline int tunnel_sender(struct __sk_buff *skb, struct context *c, struct flow *flow,
-				    bool low)
+static __noinline int tunnel_sender(struct __sk_buff *skb, struct context *c, struct flow *flow)
 {
 	struct tunnel_source *source;
 
 	if (!from_tunnel(skb))
 		return REASON_UNTRUSTED_PATH;
 	if (flow && !(flow->flags & FLOW_SERVICE)) {
-		bool opened = opened_by_source(flow, low);
+		bool opened = opened_by_source(c, flow);
 
 		c->src_identity = opened ? flow->src_identity : flow->dst_identity;
 		return REASON_NONE;
@@ -30,9 +29,20 @@ static __noinline int tunnel_sender(struct __sk_buff *skb, struct context *c, st
 	return REASON_NONE;
 }
 
+/* The flow was judged under the revision in force, as one of the world's end
+ * that sends: nothing that a fresh look at its address asks has changed. */
+static __always_inline bool known_world(struct __sk_buff *skb, struct context *c, struct flow *flow)
+{
+	if (!flow || c->related || flow->flags & FLOW_SERVICE || flow->path != PATH_STACK)
+		return false;
+	return flow->revision == c->revision && !from_tunnel(skb) &&
+	       (opened_by_source(c, flow) ? flow->src_identity : flow->dst_identity) ==
+		       IDENTITY_WORLD;
+}
+
 /* Who sends? A packet's arrival decides what its address may claim. */
-static __noinline int delivered_sender(struct __sk_buff *skb, struct context *c, struct flow *flow,
-				       bool low)
+static __always_inline int delivered_sender(struct __sk_buff *skb, struct context *c,
+					    struct flow *flow)
 {
 	struct endpoint *ep;
 	struct location *l;
@@ -41,6 +51,9 @@ static __noinline int delivered_sender(struct __sk_buff *skb, struct context *c,
 		c->src_identity = IDENTITY_HOST;
 		return REASON_NONE;
 	}
+	c->src_identity = IDENTITY_WORLD;
+	if (known_world(skb, c, flow))
+		return REASON_NONE;
 	ep = endpoint_at(&c->src);
 	if (ep) {
 		c->src_identity = ep->identity;
@@ -48,29 +61,26 @@ static __noinline int delivered_sender(struct __sk_buff *skb, struct context *c,
 	}
 	l = locate(&c->src);
 	if (l && (l->kind == LOCATION_REMOTE_PODS || from_tunnel(skb)))
-		return tunnel_sender(skb, c, flow, low);
+		return tunnel_sender(skb, c, flow);
 	if (l && (l->kind == LOCATION_LOCAL_PODS || l->kind == LOCATION_CLUSTER))
 		return REASON_UNTRUSTED_PATH;
-	c->src_identity = IDENTITY_WORLD;
 	return REASON_NONE;
 }
 
 /* An answer to what the pod opened: by the tunnel if it left by the tunnel. */
-static __always_inline bool answers(struct __sk_buff *skb, struct context *c, struct flow *flow,
-				    bool low)
+static __always_inline bool answers(struct __sk_buff *skb, struct context *c, struct flow *flow)
 {
-	if (!flow || flow->flags & FLOW_SERVICE || c->opening || opened_by_source(flow, low))
+	if (!flow || flow->flags & FLOW_SERVICE || c->opening || opened_by_source(c, flow))
 		return false;
 	return flow->path == PATH_TUNNEL && from_tunnel(skb);
 }
 
 /* The pod's own answer address is the node when its packets were translated
  * there; the local node itself is always admitted. */
-static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
+static __always_inline int admit_to_pod(struct __sk_buff *skb, struct context *c)
 {
-	bool low = flow_key_of(c);
-	struct flow *flow = flow_live(&c->key);
-	int reason = delivered_sender(skb, c, flow, low);
+	struct flow *flow = flow_find(c);
+	int reason = delivered_sender(skb, c, flow);
 
 	if (reason)
 		return reason;
@@ -78,15 +88,15 @@ static __noinline int admit_to_pod(struct __sk_buff *skb, struct context *c)
 	/* What another hook has judged opens nothing anew. */
 	if (flow && flow->path != PATH_STACK)
 		c->opening = 0;
-	if (answers(skb, c, flow, low)) {
-		flow_use(c, flow, low, true);
+	if (answers(skb, c, flow)) {
+		flow_use(c, flow, true);
 		return REASON_NONE;
 	}
 	/* What left by the tunnel is not answered past it. */
 	if (flow && !c->opening && !(flow->flags & FLOW_SERVICE) && flow->path == PATH_TUNNEL &&
 	    !from_tunnel(skb))
 		return REASON_UNTRUSTED_PATH;
-	reason = follow(skb, c, flow, low);
+	reason = follow(skb, c, flow);
 	if (reason != FLOW_NONE)
 		return reason;
 	c->path = PATH_STACK;

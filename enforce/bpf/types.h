@@ -33,6 +33,18 @@ struct endpoint {
 	__u32 flags; /* endpoint_flags */
 };
 
+enum endpoint_limits {
+	ENDPOINT_SLOTS = 2048, /* half of them for each family; a power of two */
+};
+
+/* An endpoint in the slot that its address names (endpoint_slot). */
+struct endpoint_slot {
+	struct addr addr;
+	struct endpoint endpoint;
+	__u32 live; /* 0: nobody's, whatever the rest says */
+	__u32 pad;
+};
+
 enum location_kind {
 	LOCATION_WORLD = 0, /* in no known range */
 	LOCATION_LOCAL_HOST = 1,
@@ -189,19 +201,20 @@ enum flow_path {
 	PATH_STACK = 3,  /* through the host's own stack */
 };
 
+/* What every packet reads or writes comes first. */
 struct flow {
-	__u64 seen;    /* coarse monotonic ns of the last packet */
-	__be64 prefix; /* far node's tunnel /64 when path is PATH_TUNNEL */
-	struct addr nat_addr;
-	__be16 nat_port;
+	__u64 seen;         /* coarse monotonic ns of the last packet */
+	__be16 nat_port;    /* see nat_addr */
 	__u8 flags;         /* flow_flags */
 	__u8 path;          /* flow_path */
 	__u32 revision;     /* under which it was last judged */
 	__u32 src_identity; /* initiator's */
 	__u32 dst_identity; /* responder's, 0 if only the receiver knows */
-	__u64 opened;       /* coarse monotonic ns of the first packet */
 	__u64 packets[2];   /* by the initiator, by the responder */
 	__u64 bytes[2];     /* of these, with their IP headers */
+	__be64 prefix;      /* far node's tunnel /64 when path is PATH_TUNNEL */
+	__u64 opened;       /* coarse monotonic ns of the first packet */
+	struct addr nat_addr;
 };
 
 /* What later fragments of a datagram lack. */
@@ -338,7 +351,8 @@ struct event_budget {
 	__u64 lost; /* ring full */
 };
 
-/* Everything known of the packet in hand; one a CPU, never on the stack. */
+/* Everything known of the packet in hand; one a CPU, never on the stack. What
+ * stands in front of now is zero at first, the rest whatever it was. */
 struct context {
 	/* Real ends and ports; echo: identifier and the request's ICMP type. */
 	struct addr src, dst;
@@ -367,8 +381,6 @@ struct context {
 	__u32 payload_len; /* bytes after the IP headers (not options) */
 	__u32 length;      /* bytes of the packet with its IP headers (not options) */
 	__u32 segments;    /* packets on the wire that it stands for */
-	struct flow_key key;
-	struct addr quoted_src, quoted_dst;
 	__u8 quoted_protocol, quoted_words;
 	__u8 kept_flags; /* of the flow that the packet opens anew */
 	__u8 stale;      /* a flow of its sender exists, but must be judged anew */
@@ -378,12 +390,17 @@ struct context {
 	__u8 unattested; /* src_identity is not verified for the sending node */
 	__u8 again;      /* its flow had to be judged anew */
 	__u8 v6;         /* it is an IPv6 packet, whatever the tunnel makes of it */
-	__u8 pad[2];
-	struct flow flow; /* scratch of the flow table's writer */
+	__u8 low;        /* the sender is the low end of key */
+	__u8 pad;
+	__u64 now;                          /* coarse monotonic ns */
+	struct flow_key key;                /* of its flow, see flow_find */
+	struct addr quoted_src, quoted_dst; /* if related */
+	struct flow flow;                   /* scratch of the flow table's writer */
 };
 
 _Static_assert(sizeof(struct addr) == 16, "addr");
 _Static_assert(sizeof(struct endpoint) == 24, "endpoint");
+_Static_assert(sizeof(struct endpoint_slot) == 48, "endpoint_slot");
 _Static_assert(sizeof(struct location) == 24, "location");
 _Static_assert(sizeof(struct host_key) == 16, "host_key");
 _Static_assert(sizeof(struct prefix_key) == 20, "prefix_key");

@@ -107,10 +107,6 @@ type bpfContext struct {
 	PayloadLen     uint32
 	Length         uint32
 	Segments       uint32
-	_              [4]byte
-	Key            bpfFlowKey
-	QuotedSrc      bpfAddr
-	QuotedDst      bpfAddr
 	QuotedProtocol uint8
 	QuotedWords    uint8
 	KeptFlags      uint8
@@ -121,8 +117,12 @@ type bpfContext struct {
 	Unattested     uint8
 	Again          uint8
 	V6             uint8
-	Pad            [2]uint8
-	_              [4]byte
+	Low            uint8
+	Pad            uint8
+	Now            uint64
+	Key            bpfFlowKey
+	QuotedSrc      bpfAddr
+	QuotedDst      bpfAddr
 	Flow           bpfFlow
 }
 
@@ -146,6 +146,20 @@ type bpfEndpointFlags uint32
 const (
 	bpfEndpointFlagsENDPOINT_SHAPED bpfEndpointFlags = 1
 )
+
+type bpfEndpointLimits uint32
+
+const (
+	bpfEndpointLimitsENDPOINT_SLOTS bpfEndpointLimits = 2048
+)
+
+type bpfEndpointSlot struct {
+	_        structs.HostLayout
+	Addr     bpfAddr
+	Endpoint bpfEndpoint
+	Live     uint32
+	Pad      uint32
+}
 
 type bpfEvent struct {
 	_           structs.HostLayout
@@ -182,17 +196,17 @@ type bpfEventBudget struct {
 type bpfFlow struct {
 	_           structs.HostLayout
 	Seen        uint64
-	Prefix      uint64
-	NatAddr     bpfAddr
 	NatPort     uint16
 	Flags       uint8
 	Path        uint8
 	Revision    uint32
 	SrcIdentity uint32
 	DstIdentity uint32
-	Opened      uint64
 	Packets     [2]uint64
 	Bytes       [2]uint64
+	Prefix      uint64
+	Opened      uint64
+	NatAddr     bpfAddr
 }
 
 type bpfFlowFlags uint32
@@ -451,52 +465,54 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	bpfMapAffinities          = "affinities"
-	bpfMapAttested            = "attested"
-	bpfMapBackends            = "backends"
-	bpfMapDetours             = "detours"
-	bpfMapDrops               = "drops"
-	bpfMapEndpoints           = "endpoints"
-	bpfMapEventBudgets        = "event_budgets"
-	bpfMapEvents              = "events"
-	bpfMapFlows               = "flows"
-	bpfMapFragments           = "fragments"
-	bpfMapHosts               = "hosts"
-	bpfMapIdentities          = "identities"
-	bpfMapLiveSettings        = "live_settings"
-	bpfMapLocations           = "locations"
-	bpfMapPodPorts            = "pod_ports"
-	bpfMapPolicyState         = "policy_state"
-	bpfMapPortChunks          = "port_chunks"
-	bpfMapPortNames           = "port_names"
-	bpfMapRuleCidrs           = "rule_cidrs"
-	bpfMapRules               = "rules"
-	bpfMapScratch             = "scratch"
-	bpfMapServices            = "services"
-	bpfMapTunnelSources       = "tunnel_sources"
-	bpfMapUnattested          = "unattested"
-	bpfProgFromOverlay        = "from_overlay"
-	bpfProgFromPod            = "from_pod"
-	bpfProgToOverlay          = "to_overlay"
-	bpfProgToPod              = "to_pod"
-	bpfVarDetourIfindex       = "detour_ifindex"
-	bpfVarExportAttestation   = "export_attestation"
-	bpfVarExportEndpointFlags = "export_endpoint_flags"
-	bpfVarExportEvent         = "export_event"
-	bpfVarExportFlowFlags     = "export_flow_flags"
-	bpfVarExportFlowPath      = "export_flow_path"
-	bpfVarExportHook          = "export_hook"
-	bpfVarExportIdleSeconds   = "export_idle_seconds"
-	bpfVarExportLocationKind  = "export_location_kind"
-	bpfVarExportMark          = "export_mark"
-	bpfVarExportReason        = "export_reason"
-	bpfVarExportSideFlags     = "export_side_flags"
-	bpfVarExportVerdict       = "export_verdict"
-	bpfVarExportWireLimits    = "export_wire_limits"
-	bpfVarOverlayIfindex      = "overlay_ifindex"
-	bpfVarOverlayL2Len        = "overlay_l2_len"
-	bpfVarOwnPrefix           = "own_prefix"
-	bpfVarOwnPrefix6          = "own_prefix6"
+	bpfMapAffinities           = "affinities"
+	bpfMapAttested             = "attested"
+	bpfMapBackends             = "backends"
+	bpfMapDetours              = "detours"
+	bpfMapDrops                = "drops"
+	bpfMapEndpointSlots        = "endpoint_slots"
+	bpfMapEndpoints            = "endpoints"
+	bpfMapEventBudgets         = "event_budgets"
+	bpfMapEvents               = "events"
+	bpfMapFlows                = "flows"
+	bpfMapFragments            = "fragments"
+	bpfMapHosts                = "hosts"
+	bpfMapIdentities           = "identities"
+	bpfMapLiveSettings         = "live_settings"
+	bpfMapLocations            = "locations"
+	bpfMapPodPorts             = "pod_ports"
+	bpfMapPolicyState          = "policy_state"
+	bpfMapPortChunks           = "port_chunks"
+	bpfMapPortNames            = "port_names"
+	bpfMapRuleCidrs            = "rule_cidrs"
+	bpfMapRules                = "rules"
+	bpfMapScratch              = "scratch"
+	bpfMapServices             = "services"
+	bpfMapTunnelSources        = "tunnel_sources"
+	bpfMapUnattested           = "unattested"
+	bpfProgFromOverlay         = "from_overlay"
+	bpfProgFromPod             = "from_pod"
+	bpfProgToOverlay           = "to_overlay"
+	bpfProgToPod               = "to_pod"
+	bpfVarDetourIfindex        = "detour_ifindex"
+	bpfVarExportAttestation    = "export_attestation"
+	bpfVarExportEndpointFlags  = "export_endpoint_flags"
+	bpfVarExportEndpointLimits = "export_endpoint_limits"
+	bpfVarExportEvent          = "export_event"
+	bpfVarExportFlowFlags      = "export_flow_flags"
+	bpfVarExportFlowPath       = "export_flow_path"
+	bpfVarExportHook           = "export_hook"
+	bpfVarExportIdleSeconds    = "export_idle_seconds"
+	bpfVarExportLocationKind   = "export_location_kind"
+	bpfVarExportMark           = "export_mark"
+	bpfVarExportReason         = "export_reason"
+	bpfVarExportSideFlags      = "export_side_flags"
+	bpfVarExportVerdict        = "export_verdict"
+	bpfVarExportWireLimits     = "export_wire_limits"
+	bpfVarOverlayIfindex       = "overlay_ifindex"
+	bpfVarOverlayL2Len         = "overlay_l2_len"
+	bpfVarOwnPrefix            = "own_prefix"
+	bpfVarOwnPrefix6           = "own_prefix6"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -556,6 +572,7 @@ type bpfMapSpecs struct {
 	Backends      *ebpf.MapSpec `ebpf:"backends"`
 	Detours       *ebpf.MapSpec `ebpf:"detours"`
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
+	EndpointSlots *ebpf.MapSpec `ebpf:"endpoint_slots"`
 	Endpoints     *ebpf.MapSpec `ebpf:"endpoints"`
 	EventBudgets  *ebpf.MapSpec `ebpf:"event_budgets"`
 	Events        *ebpf.MapSpec `ebpf:"events"`
@@ -581,24 +598,25 @@ type bpfMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
-	DetourIfindex       *ebpf.VariableSpec `ebpf:"detour_ifindex"`
-	ExportAttestation   *ebpf.VariableSpec `ebpf:"export_attestation"`
-	ExportEndpointFlags *ebpf.VariableSpec `ebpf:"export_endpoint_flags"`
-	ExportEvent         *ebpf.VariableSpec `ebpf:"export_event"`
-	ExportFlowFlags     *ebpf.VariableSpec `ebpf:"export_flow_flags"`
-	ExportFlowPath      *ebpf.VariableSpec `ebpf:"export_flow_path"`
-	ExportHook          *ebpf.VariableSpec `ebpf:"export_hook"`
-	ExportIdleSeconds   *ebpf.VariableSpec `ebpf:"export_idle_seconds"`
-	ExportLocationKind  *ebpf.VariableSpec `ebpf:"export_location_kind"`
-	ExportMark          *ebpf.VariableSpec `ebpf:"export_mark"`
-	ExportReason        *ebpf.VariableSpec `ebpf:"export_reason"`
-	ExportSideFlags     *ebpf.VariableSpec `ebpf:"export_side_flags"`
-	ExportVerdict       *ebpf.VariableSpec `ebpf:"export_verdict"`
-	ExportWireLimits    *ebpf.VariableSpec `ebpf:"export_wire_limits"`
-	OverlayIfindex      *ebpf.VariableSpec `ebpf:"overlay_ifindex"`
-	OverlayL2Len        *ebpf.VariableSpec `ebpf:"overlay_l2_len"`
-	OwnPrefix           *ebpf.VariableSpec `ebpf:"own_prefix"`
-	OwnPrefix6          *ebpf.VariableSpec `ebpf:"own_prefix6"`
+	DetourIfindex        *ebpf.VariableSpec `ebpf:"detour_ifindex"`
+	ExportAttestation    *ebpf.VariableSpec `ebpf:"export_attestation"`
+	ExportEndpointFlags  *ebpf.VariableSpec `ebpf:"export_endpoint_flags"`
+	ExportEndpointLimits *ebpf.VariableSpec `ebpf:"export_endpoint_limits"`
+	ExportEvent          *ebpf.VariableSpec `ebpf:"export_event"`
+	ExportFlowFlags      *ebpf.VariableSpec `ebpf:"export_flow_flags"`
+	ExportFlowPath       *ebpf.VariableSpec `ebpf:"export_flow_path"`
+	ExportHook           *ebpf.VariableSpec `ebpf:"export_hook"`
+	ExportIdleSeconds    *ebpf.VariableSpec `ebpf:"export_idle_seconds"`
+	ExportLocationKind   *ebpf.VariableSpec `ebpf:"export_location_kind"`
+	ExportMark           *ebpf.VariableSpec `ebpf:"export_mark"`
+	ExportReason         *ebpf.VariableSpec `ebpf:"export_reason"`
+	ExportSideFlags      *ebpf.VariableSpec `ebpf:"export_side_flags"`
+	ExportVerdict        *ebpf.VariableSpec `ebpf:"export_verdict"`
+	ExportWireLimits     *ebpf.VariableSpec `ebpf:"export_wire_limits"`
+	OverlayIfindex       *ebpf.VariableSpec `ebpf:"overlay_ifindex"`
+	OverlayL2Len         *ebpf.VariableSpec `ebpf:"overlay_l2_len"`
+	OwnPrefix            *ebpf.VariableSpec `ebpf:"own_prefix"`
+	OwnPrefix6           *ebpf.VariableSpec `ebpf:"own_prefix6"`
 }
 
 // bpfObjects contains all objects after they have been loaded into the kernel.
@@ -626,6 +644,7 @@ type bpfMaps struct {
 	Backends      *ebpf.Map `ebpf:"backends"`
 	Detours       *ebpf.Map `ebpf:"detours"`
 	Drops         *ebpf.Map `ebpf:"drops"`
+	EndpointSlots *ebpf.Map `ebpf:"endpoint_slots"`
 	Endpoints     *ebpf.Map `ebpf:"endpoints"`
 	EventBudgets  *ebpf.Map `ebpf:"event_budgets"`
 	Events        *ebpf.Map `ebpf:"events"`
@@ -654,6 +673,7 @@ func (m *bpfMaps) Close() error {
 		m.Backends,
 		m.Detours,
 		m.Drops,
+		m.EndpointSlots,
 		m.Endpoints,
 		m.EventBudgets,
 		m.Events,
@@ -680,24 +700,25 @@ func (m *bpfMaps) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
-	DetourIfindex       *ebpf.Variable `ebpf:"detour_ifindex"`
-	ExportAttestation   *ebpf.Variable `ebpf:"export_attestation"`
-	ExportEndpointFlags *ebpf.Variable `ebpf:"export_endpoint_flags"`
-	ExportEvent         *ebpf.Variable `ebpf:"export_event"`
-	ExportFlowFlags     *ebpf.Variable `ebpf:"export_flow_flags"`
-	ExportFlowPath      *ebpf.Variable `ebpf:"export_flow_path"`
-	ExportHook          *ebpf.Variable `ebpf:"export_hook"`
-	ExportIdleSeconds   *ebpf.Variable `ebpf:"export_idle_seconds"`
-	ExportLocationKind  *ebpf.Variable `ebpf:"export_location_kind"`
-	ExportMark          *ebpf.Variable `ebpf:"export_mark"`
-	ExportReason        *ebpf.Variable `ebpf:"export_reason"`
-	ExportSideFlags     *ebpf.Variable `ebpf:"export_side_flags"`
-	ExportVerdict       *ebpf.Variable `ebpf:"export_verdict"`
-	ExportWireLimits    *ebpf.Variable `ebpf:"export_wire_limits"`
-	OverlayIfindex      *ebpf.Variable `ebpf:"overlay_ifindex"`
-	OverlayL2Len        *ebpf.Variable `ebpf:"overlay_l2_len"`
-	OwnPrefix           *ebpf.Variable `ebpf:"own_prefix"`
-	OwnPrefix6          *ebpf.Variable `ebpf:"own_prefix6"`
+	DetourIfindex        *ebpf.Variable `ebpf:"detour_ifindex"`
+	ExportAttestation    *ebpf.Variable `ebpf:"export_attestation"`
+	ExportEndpointFlags  *ebpf.Variable `ebpf:"export_endpoint_flags"`
+	ExportEndpointLimits *ebpf.Variable `ebpf:"export_endpoint_limits"`
+	ExportEvent          *ebpf.Variable `ebpf:"export_event"`
+	ExportFlowFlags      *ebpf.Variable `ebpf:"export_flow_flags"`
+	ExportFlowPath       *ebpf.Variable `ebpf:"export_flow_path"`
+	ExportHook           *ebpf.Variable `ebpf:"export_hook"`
+	ExportIdleSeconds    *ebpf.Variable `ebpf:"export_idle_seconds"`
+	ExportLocationKind   *ebpf.Variable `ebpf:"export_location_kind"`
+	ExportMark           *ebpf.Variable `ebpf:"export_mark"`
+	ExportReason         *ebpf.Variable `ebpf:"export_reason"`
+	ExportSideFlags      *ebpf.Variable `ebpf:"export_side_flags"`
+	ExportVerdict        *ebpf.Variable `ebpf:"export_verdict"`
+	ExportWireLimits     *ebpf.Variable `ebpf:"export_wire_limits"`
+	OverlayIfindex       *ebpf.Variable `ebpf:"overlay_ifindex"`
+	OverlayL2Len         *ebpf.Variable `ebpf:"overlay_l2_len"`
+	OwnPrefix            *ebpf.Variable `ebpf:"own_prefix"`
+	OwnPrefix6           *ebpf.Variable `ebpf:"own_prefix6"`
 }
 
 // bpfPrograms contains all programs after they have been loaded into the kernel.

@@ -43,6 +43,7 @@ type Datapath struct {
 	settled   bool // both sides of every identity are equal
 	policy    policyTables
 	endpoints *table[bpfAddr, bpfEndpoint]
+	slots     endpointSlots
 	podPorts  *table[bpfPodPortKey, bpfPodPortNames]
 	locations *table[bpfPrefixKey, bpfLocation]
 	hosts     *table[bpfHostKey, bpfAddr]
@@ -138,13 +139,17 @@ func (d *Datapath) readMaps() error {
 		return fmt.Errorf("read live_settings: %w", err)
 	}
 	d.endpoints = newTable[bpfAddr, bpfEndpoint](d.objs.Endpoints)
+	d.slots = endpointSlots{newTable[uint32, bpfEndpointSlot](d.objs.EndpointSlots)}
 	d.podPorts = newTable[bpfPodPortKey, bpfPodPortNames](d.objs.PodPorts)
 	d.locations = newTable[bpfPrefixKey, bpfLocation](d.objs.Locations)
 	d.hosts = newTable[bpfHostKey, bpfAddr](d.objs.Hosts)
 	d.services = newTable[bpfServiceKey, bpfService](d.objs.Services)
 	d.backends = newTable[bpfBackendKey, bpfBackend](d.objs.Backends)
 	d.detours = newTable[uint64, uint8](d.objs.Detours)
-	return errors.Join(d.detours.read(), d.endpoints.read(), d.podPorts.read(), d.locations.read(),
+	if err := d.endpoints.read(); err != nil {
+		return err
+	}
+	return errors.Join(d.slots.restore(d.endpoints.known), d.detours.read(), d.podPorts.read(), d.locations.read(),
 		d.hosts.read(), d.services.read(), d.backends.read(), d.policy.open(&d.objs), d.attestation.open(&d.objs))
 }
 

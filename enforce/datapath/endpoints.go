@@ -47,11 +47,26 @@ func (d *Datapath) SetEndpoint(ep Endpoint) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	defer d.letEndpointsGo()
-	if err := d.setPodPorts(ep.Addr, ports); err != nil {
+	if err := d.replaceEndpoint(ep.Addr, value, ports); err != nil {
 		return err
 	}
-	return d.endpoints.set(toAddr(ep.Addr), value)
+	return d.slots.occupy(toAddr(ep.Addr), value)
+}
+
+// replaceEndpoint returns when no program uses what was there before.
+func (d *Datapath) replaceEndpoint(at netip.Addr, value bpfEndpoint, ports map[bpfPodPortKey]bpfPodPortNames) error {
+	defer d.letEndpointsGo()
+	if err := d.setPodPorts(at, ports); err != nil {
+		return err
+	}
+	addr := toAddr(at)
+	if d.endpoints.known[addr] == value {
+		return nil
+	}
+	if err := d.slots.vacate(addr); err != nil {
+		return err
+	}
+	return d.endpoints.set(addr, value)
 }
 
 // DeleteEndpoint forgets the pod at addr; nothing passes to or from it any
@@ -60,6 +75,9 @@ func (d *Datapath) DeleteEndpoint(addr netip.Addr) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer d.letEndpointsGo()
+	if err := d.slots.vacate(toAddr(addr)); err != nil {
+		return err
+	}
 	if err := d.endpoints.remove(toAddr(addr)); err != nil {
 		return err
 	}

@@ -93,6 +93,9 @@ func (s setting) end(e oracle.End) oracle.End {
 // into the kernel. No packet is under way, so only the policy's switch waits.
 func (a *arena) load(s setting) {
 	a.t.Helper()
+	for addr := range a.endpoints.known {
+		must(a.t, a.slots.vacate(addr))
+	}
 	must(a.t, errors.Join(a.endpoints.prune(nil), a.podPorts.prune(nil)))
 	a.endpoints.takeFreed()
 	a.podPorts.takeFreed()
@@ -266,7 +269,7 @@ func (a *arena) compare(seed uint64) (judged, admitted int) {
 func (a *arena) report(seed uint64, s setting, p oracle.Packet, said string) {
 	a.t.Helper()
 	smallest := oracle.Shrink(s.world.Cluster, p, func(c oracle.Cluster) bool {
-		smaller := setting{world: policytest.Translate(c), ends: s.ends}
+		smaller := setting{world: policytest.Translate(c), ends: s.ends, hosts: s.hosts}
 		a.load(smaller)
 		_, wrong := a.disagrees(smaller, p)
 		return wrong

@@ -38,7 +38,7 @@ func (n *node) freeze() {
 func (n *node) writableMaps() []*ebpf.Map {
 	o := &n.objs
 	return []*ebpf.Map{
-		o.Endpoints, o.PodPorts, o.Locations, o.Services, o.Backends, o.Identities,
+		o.Endpoints, o.EndpointSlots, o.PodPorts, o.Locations, o.Services, o.Backends, o.Identities,
 		o.Rules, o.RuleCidrs, o.PortChunks, o.PortNames, o.PolicyState,
 	}
 }
