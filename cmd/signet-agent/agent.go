@@ -150,7 +150,8 @@ func (a *agent) openPods(ctx context.Context) error {
 		publisher: a.watcher, inForce: a.datapath.Endpoints, log: a.log,
 		mode:  func() datapath.Attestation { return a.cfg.settings.current().attestation },
 		flush: a.loops.attest.Sync, poke: a.loops.attest.Poke, now: time.Now,
-		used: map[identity.ID]time.Time{},
+		after: func(d time.Duration, do func()) { time.AfterFunc(d, do) },
+		used:  map[identity.ID]time.Time{},
 	}
 	if err := a.loops.syncAttested(ctx); err != nil {
 		return err

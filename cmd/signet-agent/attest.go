@@ -13,9 +13,14 @@ import (
 	"github.com/signet-cni/signet/identity"
 )
 
-// publishInterval is the least time between two writes of the identities that
-// this node's pods have: pods that start together become one write.
-const publishInterval = 500 * time.Millisecond
+const (
+	// publishInterval is the least time between two writes of the identities that
+	// this node's pods have.
+	publishInterval = 500 * time.Millisecond
+	// gatherTime is how long the first of some new ones waits for the others,
+	// where no pod waits for it: pods that start together become one write.
+	gatherTime = 400 * time.Millisecond
+)
 
 // publisher is where the identities of this node's pods are published
 // (kube.Watcher).
@@ -33,22 +38,25 @@ type attest struct {
 	log       *slog.Logger
 	flush     func(context.Context) error // publishes and waits
 	poke      func()                      // publishes some time
+	after     func(time.Duration, func()) // calls later
 	now       func() time.Time
 
 	mu     sync.Mutex
+	waking time.Time                 // when poke is called next; past: not known
 	used   map[identity.ID]time.Time // when last; kept for identity.Grace
+	has    map[identity.ID]bool      // those of endpoints when it was last looked
 	begun  bool                      // used has what an earlier agent published
 	stated []identity.ID             // as last written
 }
 
-// ensure has ids published within publishInterval. Where others drop what is
+// ensure has ids published within a second. Where others drop what is
 // not verified, it has them published when it returns, and gives those that
 // the verifier has not found with this node's pods (yet).
 func (a *attest) ensure(ctx context.Context, ids []identity.ID) (unverified []identity.ID, err error) {
 	missing := a.use(ids)
 	if a.mode() != datapath.Enforce {
 		if missing {
-			a.poke()
+			a.wake(gatherTime)
 		}
 		return nil, nil
 	}
@@ -85,7 +93,10 @@ func (a *attest) use(ids []identity.ID) (missing bool) {
 // that is what is published.
 func (a *attest) sync(ctx context.Context) error {
 	published, listed := a.publisher.OwnIdentities()
-	want := a.current(published)
+	want, ends := a.current(published)
+	if ends > 0 {
+		a.wake(ends)
+	}
 	if listed && slices.Equal(want, published) {
 		a.state(want)
 		return nil
@@ -98,6 +109,18 @@ func (a *attest) sync(ctx context.Context) error {
 	return nil
 }
 
+// wake has the list looked at after that time, or before.
+func (a *attest) wake(after time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	if a.waking.After(now) && !a.waking.After(now.Add(after)) {
+		return
+	}
+	a.waking = now.Add(after)
+	a.after(after, a.poke)
+}
+
 func (a *attest) state(ids []identity.ID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -106,8 +129,9 @@ func (a *attest) state(ids []identity.ID) {
 
 // current gives the identities of endpoints, and those that endpoints had until
 // a moment ago: packets may be under way. What an earlier agent published
-// counts as such.
-func (a *attest) current(published []identity.ID) []identity.ID {
+// counts as such. ends is after how long the first of these is no longer among
+// them, 0 if there are none.
+func (a *attest) current(published []identity.ID) (ids []identity.ID, ends time.Duration) {
 	endpoints := a.inForce()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -118,19 +142,26 @@ func (a *attest) current(published []identity.ID) []identity.ID {
 		}
 		a.begun = true
 	}
-	for _, ep := range endpoints {
-		a.used[ep.Identity] = now
+	for id := range a.has { // until now, or until a moment ago
+		a.used[id] = now
 	}
-	var ids []identity.ID
+	a.has = map[identity.ID]bool{}
+	for _, ep := range endpoints {
+		a.used[ep.Identity], a.has[ep.Identity] = now, true
+	}
 	for id, at := range a.used {
-		if now.Sub(at) >= identity.Grace {
+		left := identity.Grace - now.Sub(at)
+		if left <= 0 {
 			delete(a.used, id)
 			continue
 		}
 		ids = append(ids, id)
+		if !a.has[id] && (ends == 0 || left < ends) {
+			ends = left
+		}
 	}
 	slices.Sort(ids)
-	return ids
+	return ids, ends
 }
 
 // syncAttested puts in force for whom the nodes speak. Endpoints here may have

@@ -25,6 +25,7 @@ type fakeTunnel struct {
 	at      time.Time
 	mode    datapath.Attestation
 	pokes   int
+	later   []time.Duration // after which it is to be looked at
 }
 
 func (f *fakeTunnel) OwnIdentities() ([]identity.ID, bool) { return f.ids, f.listed }
@@ -47,6 +48,7 @@ func (f *fakeTunnel) attest() *attest {
 		inForce: func() map[netip.Addr]datapath.Endpoint { return f.inForce },
 		now:     func() time.Time { return f.at },
 		poke:    func() { f.pokes++ },
+		after:   func(d time.Duration, do func()) { f.later = append(f.later, d); do() },
 	}
 	a.flush = a.sync
 	return a
@@ -86,6 +88,38 @@ func TestAttestPublishes(t *testing.T) {
 	f.expect(t, a, 3, 301)
 	f.ids = []identity.ID{999} // by hand
 	f.expect(t, a, 4, 301)
+}
+
+// The list is looked at again when an identity's time is up, not only when
+// something happens; and identities that are new come together in one look.
+func TestAttestWakes(t *testing.T) {
+	f := &fakeTunnel{at: time.Unix(1000, 0)}
+	a := f.attest()
+	look := func(what string, want ...time.Duration) {
+		t.Helper()
+		if err := a.sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(f.later, want) {
+			t.Errorf("%s: looks after %v, want %v", what, f.later, want)
+		}
+		f.later = nil
+	}
+	f.pods(300, 301)
+	look("nothing ends")
+	f.at = f.at.Add(10 * time.Second)
+	f.pods(300)
+	look("a pod has gone, a moment ago at the earliest", identity.Grace)
+	f.at = f.at.Add(time.Second)
+	look("that is known")
+	for _, id := range []identity.ID{400, 401, 402} {
+		if _, err := a.ensure(t.Context(), []identity.ID{id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look("three are new", gatherTime)
+	f.at = f.at.Add(identity.Grace)
+	look("that time has come")
 }
 
 // A new agent takes nothing back that packets under way may carry.

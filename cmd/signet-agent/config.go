@@ -53,7 +53,7 @@ type file struct {
 	AuditMode bool `json:"auditMode"`
 	// Attestation is audit or enforce; absent: audit. It is followed live.
 	Attestation string `json:"attestation"`
-	// IdentityGrace is a duration from 2m to 24h; absent: 15m. It is followed
+	// IdentityGrace is a duration from 20s to 24h; absent: 15m. It is followed
 	// live.
 	IdentityGrace string `json:"identityGrace"`
 	// IdentitiesPerNamespace is what a namespace is warned of before; 0: never;

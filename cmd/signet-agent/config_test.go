@@ -78,7 +78,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 		{"ignored label", "logLevel: info", "logLevel: info\nignoreLabels: [good, 'b$d']", "ignored label 2"},
 		{"attestation", "logLevel: info", "logLevel: info\nattestation: off", "want audit or enforce"},
 		{"grace", "logLevel: info", "logLevel: info\nidentityGrace: 10", "want a duration"},
-		{"grace too short", "logLevel: info", "logLevel: info\nidentityGrace: 1m", "from 2m0s"},
+		{"grace too short", "logLevel: info", "logLevel: info\nidentityGrace: 19s", "from 20s"},
 		{"limit", "logLevel: info", "logLevel: info\nidentitiesPerNamespace: -1", "want 0 or more"},
 		{"port without a next", "51872", "65535", "1 to 65534"},
 		{"key age", "logLevel: info", "logLevel: info\nkeyRotation: 10m", "1h0m0s or more"},

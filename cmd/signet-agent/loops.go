@@ -225,6 +225,7 @@ func (l *loops) failing() error {
 func (l *loops) syncRules(ctx context.Context) error {
 	noticed := l.agent.propagation.take()
 	err := l.agent.rules.sync(ctx)
+	l.agent.attest.wake(gatherTime) // an identity may have lost its last endpoint
 	l.agent.forgetHits()
 	switch {
 	case err != nil:

@@ -23,7 +23,7 @@ const settingsInterval = 5 * time.Second
 // Bounds and defaults of live settings.
 const (
 	defaultGrace        = 15 * time.Minute
-	minGrace            = 2 * identity.Grace // packets under way, and the writes of Tunnels
+	minGrace            = 20 * time.Second // it begins identity.Grace after the last pod has ended
 	maxGrace            = 24 * time.Hour
 	defaultPerNamespace = 1000
 	minRotation         = time.Hour

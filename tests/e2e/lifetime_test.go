@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,12 +22,28 @@ func identityUID(t *testing.T, id uint32) string {
 	return kubectl(t, "get", "identity", fmt.Sprint(id), "--ignore-not-found", "-o", "jsonpath={.metadata.uid}")
 }
 
+// lifetimeGrace is the shortest time that an identity can be told to stay.
+const lifetimeGrace = 20 * time.Second
+
+// unlisted waits until no node speaks for a number any more.
+func unlisted(t *testing.T, id uint32) {
+	t.Helper()
+	listed := func() bool {
+		lists := kubectl(t, "get", "tunnels", "-o", `jsonpath={range .items[*]}{.spec.identities[*]}{" "}{end}`)
+		return slices.Contains(strings.Fields(lists), fmt.Sprint(id))
+	}
+	for deadline := time.Now().Add(identity.Grace + time.Minute); listed(); time.Sleep(time.Second) {
+		if time.Now().After(deadline) {
+			t.Fatalf("a node goes on listing %d, which no pod has", id)
+		}
+	}
+}
+
 // TestIdentityLifetime ends two pods whose labels nobody else has. One comes
 // back within the grace time and has the number it had, published all the time;
 // that of the other is collected, and comes back as the same number. One that
 // is in use all the time is never touched, nor what its pods say.
 func TestIdentityLifetime(t *testing.T) {
-	configure(t, "identityGrace: 15m", "identityGrace: 2m")
 	db, used := server("lifetime", "db", lab.Worker), server("lifetime", "used", lab.Worker2)
 	back, gone := server("lifetime", "back", lab.Worker2), server("lifetime", "gone", lab.ControlPlane)
 	create(t, alone("lifetime"), db, used, back, gone)
@@ -38,7 +55,8 @@ func TestIdentityLifetime(t *testing.T) {
 	traffic := talk(t, used, db)
 	began := time.Now()
 	kubectl(t, "delete", "pod", "-n", db.Namespace, "back", "gone", "--wait=true")
-	time.Sleep(75 * time.Second) // the node has taken it back, the grace time runs
+	configure(t, "identityGrace: 15m", "identityGrace: "+lifetimeGrace.String())
+	unlisted(t, numbers["back"]) // from now on only the grace time keeps it
 	if err := cluster.Create(t.Context(), nil, []*lab.Pod{back}); err != nil {
 		t.Fatal(err)
 	}
@@ -46,14 +64,14 @@ func TestIdentityLifetime(t *testing.T) {
 	if got := number(t, "lifetime", "back"); got != numbers["back"] {
 		t.Errorf("back with number %d, had %d", got, numbers["back"])
 	}
-	for deadline := time.Now().Add(6 * time.Minute); identityUID(t, numbers["gone"]) != ""; time.Sleep(2 * time.Second) {
+	for deadline := time.Now().Add(3 * time.Minute); identityUID(t, numbers["gone"]) != ""; time.Sleep(time.Second) {
 		if time.Now().After(deadline) {
 			t.Fatal("what no pod has is not collected")
 		}
 	}
 	took := time.Since(began)
 	t.Logf("collected %s after its last pod", took.Round(time.Second))
-	if took < 2*time.Minute {
+	if took < identity.Grace+lifetimeGrace {
 		t.Error("collected within the grace time")
 	}
 	for _, app := range []string{"used", "back"} {
