@@ -22,8 +22,28 @@ type view struct {
 func (r *rules) look() view {
 	policies, _ := r.cluster.Policies()
 	return view{
-		namespaces: r.cluster.Namespaces(), ignore: r.ignore().Counting(policy.NamedKeys(policies)),
+		namespaces: r.cluster.Namespaces(), ignore: r.ignore().Counting(r.named.in(policies)),
 	}
+}
+
+// namedKeys remembers which label keys policies name. Every start of a pod asks,
+// and to find out takes a look at all selectors.
+type namedKeys struct {
+	mu       sync.Mutex
+	policies []policy.Policy
+	keys     []string
+}
+
+// in gives the keys that policies name. The slice is not modified after it was
+// given once.
+func (n *namedKeys) in(policies []policy.Policy) []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	same := len(policies) == len(n.policies) && (len(policies) == 0 || &policies[0] == &n.policies[0])
+	if !same {
+		n.policies, n.keys = policies, policy.NamedKeys(policies)
+	}
+	return n.keys
 }
 
 // resolve gives a pod's number, allocating it if the cluster has none.

@@ -61,6 +61,7 @@ type rules struct {
 	rulesConfig
 
 	history history
+	named   namedKeys
 
 	mu       sync.Mutex // one sync at a time; guards what follows
 	joining  map[netip.Addr]kube.Pod

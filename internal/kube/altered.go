@@ -12,7 +12,9 @@ type altered struct {
 	refs map[policy.PolicyRef]struct{}
 }
 
+// notePolicy takes in a policy that came, went or changed.
 func (w *Watcher) notePolicy(it *item[annotated[policy.Policy]], changed func(Kind)) {
+	w.read.forget()
 	w.altered.mu.Lock()
 	if w.altered.refs == nil {
 		w.altered.refs = map[policy.PolicyRef]struct{}{}

@@ -18,7 +18,7 @@ import (
 // those that the verifier has found with their pods. Nodes whose Tunnel is
 // refused speak for none.
 func (w *Watcher) Attested() map[netip.Prefix][]identity.ID {
-	nodes, _ := w.admitted.get(w.tunnels)
+	nodes := w.admittedNodes().objects
 	attested := make(map[netip.Prefix][]identity.ID, len(nodes))
 	for _, node := range nodes {
 		if it, ok := w.tunnels.get("", node.Name); ok && !it.refused() {

@@ -1,9 +1,12 @@
 package kube
 
 import (
+	"slices"
+
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/enforce/service"
 	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/overlay"
 )
 
 // LocalPods gives the pods of this node, by namespace and name.
@@ -18,25 +21,30 @@ func (w *Watcher) LocalPods() []Pod {
 
 // Namespaces gives the labels of every namespace by its name.
 func (w *Watcher) Namespaces() map[string]map[string]string {
-	items := w.namespaces.items()
-	labels := make(map[string]map[string]string, len(items))
-	for _, it := range items {
-		labels[it.Name] = it.value.object
-	}
-	return labels
+	return w.labels.get(func() map[string]map[string]string {
+		items := w.namespaces.items()
+		labels := make(map[string]map[string]string, len(items))
+		for _, it := range items {
+			labels[it.Name] = it.value.object
+		}
+		return labels
+	})
 }
 
 // Policies gives all NetworkPolicies, by namespace and name, and what of them
-// could not be used. A policy with a problem is among them, narrowed.
+// could not be used. A policy with a problem is among them, narrowed. As long as
+// none changes, it gives the same slice.
 func (w *Watcher) Policies() ([]policy.Policy, []Problem) {
-	var problems []Problem
-	items := w.policies.items()
-	policies := make([]policy.Policy, len(items))
-	for n, it := range items {
-		policies[n] = it.value.object
-		problems = append(problems, it.problems...)
-	}
-	return policies, problems
+	read := w.read.get(func() (found usable[policy.Policy]) {
+		items := w.policies.items()
+		found.objects = make([]policy.Policy, len(items))
+		for n, it := range items {
+			found.objects[n] = it.value.object
+			found.problems = append(found.problems, it.problems...)
+		}
+		return found
+	})
+	return read.objects, slices.Clone(read.problems)
 }
 
 // Identities gives the published sets by number. Those whose number does not
@@ -53,6 +61,20 @@ func (w *Watcher) Identities() (map[identity.ID]identity.Set, []Problem) {
 		sets[it.value.id] = it.value.set
 	}
 	return sets, problems
+}
+
+// Nodes gives the nodes that published a usable tunnel, this one included, by
+// name. No two of them share a key, a pod range or an address.
+func (w *Watcher) Nodes() ([]overlay.Node, []Problem) {
+	admitted := w.admittedNodes()
+	return admitted.objects, slices.Clone(admitted.problems)
+}
+
+func (w *Watcher) admittedNodes() usable[overlay.Node] {
+	return w.admitted.get(func() (found usable[overlay.Node]) {
+		found.objects, found.problems = admitTunnels(w.tunnels.items())
+		return found
+	})
 }
 
 // Services gives every port of every Service that has a cluster IP.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/internal/kube/api"
+	"github.com/signet-cni/signet/overlay"
 )
 
 // Config is what a Watcher needs besides its Client. Both are required.
@@ -41,7 +42,9 @@ type Watcher struct {
 	nodes      collection[Node]
 
 	newcomers newcomers
-	admitted  admitted
+	admitted  memo[usable[overlay.Node]]
+	read      memo[usable[policy.Policy]]
+	labels    memo[map[string]map[string]string] // of namespaces, by name
 	altered   altered
 }
 
@@ -51,6 +54,7 @@ func NewWatcher(client *Client, config Config) (*Watcher, error) {
 		return nil, errors.New("kube: watcher: Changed and Prefix are required")
 	}
 	w := &Watcher{watches: watches{client: client}}
+	config.Changed = w.forgetting(config.Changed)
 	err := errors.Join(w.addCore(config), w.addOwn(config))
 	if err != nil {
 		return nil, err
@@ -85,7 +89,7 @@ func (w *Watcher) addOwn(config Config) error {
 	return errors.Join(
 		addNoting(&w.watches, config.Changed, &w.identities, Identities, custom(w.client.dynamic, api.Identities),
 			&unstructured.Unstructured{}, parseIdentity, func(it *item[published], came bool) { w.note(it, came, config.Changed) }),
-		add(&w.watches, w.outdating(config.Changed), &w.tunnels, Tunnels, custom(w.client.dynamic, api.Tunnels),
+		add(&w.watches, config.Changed, &w.tunnels, Tunnels, custom(w.client.dynamic, api.Tunnels),
 			&unstructured.Unstructured{}, tunnelParser(config.Prefix)),
 	)
 }
