@@ -37,13 +37,13 @@ func blockRows(pool *portPool, terms []*term) []blockRow {
 		for len(stack) > 0 && !contains(stack[len(stack)-1].prefix, e.prefix) {
 			stack = stack[:len(stack)-1]
 		}
-		around := level{row: pool.none()}
+		around := level{row: pool.empty}
 		if len(stack) > 0 {
 			around = stack[len(stack)-1]
 		}
 		active := slices.Concat(around.active, e.begins)
 		active = slices.DeleteFunc(active, func(t *term) bool { return slices.Contains(e.ends, t) })
-		row := pool.none()
+		row := pool.empty
 		for _, t := range active {
 			row = pool.union(row, t.ports)
 		}

@@ -107,38 +107,3 @@ func TestRefusedChanges(t *testing.T) {
 	}
 	t.Error("the cache grows without end")
 }
-
-func BenchmarkChange(b *testing.B) {
-	ids, policies := bigCluster(b, 10000, 1000)
-	result := Compile(ids, policies)
-	change := func(b *testing.B, d Diff) {
-		if _, ok := result.Change(d); !ok {
-			b.Fatal("refused")
-		}
-	}
-	b.Run("identity", func(b *testing.B) {
-		for n := 0; b.Loop(); n++ {
-			set := identity.NewSet(fmt.Sprintf("ns-%d", n%100), map[string]string{"env": fmt.Sprint("env-", n%3)}, map[string]string{
-				"app": fmt.Sprint("new-", n), "tier": fmt.Sprint("tier-", n%4), "version": "v3",
-			}, identity.DefaultIgnore())
-			change(b, Diff{Identities: map[identity.ID]identity.Set{identity.Number(set, 0): set}})
-		}
-	})
-	b.Run("ports", func(b *testing.B) {
-		for n := 0; b.Loop(); n++ {
-			p := bigPolicy(n % 1000)
-			p.Ingress[0].Ports[0].Last += uint16(n / 1000 % 2)
-			change(b, Diff{Policies: []Policy{p}})
-		}
-	})
-	b.Run("policy", func(b *testing.B) {
-		for n := 0; b.Loop(); n++ {
-			p := bigPolicy(n / 2 % 1000)
-			if n%2 == 0 {
-				change(b, Diff{GonePolicies: []PolicyRef{p.Ref()}})
-			} else {
-				change(b, Diff{Policies: []Policy{p}})
-			}
-		}
-	})
-}

@@ -32,7 +32,7 @@ func TestPortSetNormalForm(t *testing.T) {
 		if a != b || a.flags() != c.flags {
 			t.Errorf("%s: flags %b and %b, want %b", c.name, a.flags(), b.flags(), c.flags)
 		}
-		if pool.union(a, b) != a || pool.union(a, pool.none()) != a || pool.union(pool.none(), a) != a {
+		if pool.union(a, b) != a || pool.union(a, pool.empty) != a || pool.union(pool.empty, a) != a {
 			t.Errorf("%s: union with itself or nothing", c.name)
 		}
 	}
@@ -95,7 +95,7 @@ func TestBlockRows(t *testing.T) {
 		}
 		for n := range 256 {
 			addr := netip.AddrFrom4([4]byte{10, 0, 0, byte(n)})
-			want := pool.none()
+			want := pool.empty
 			for _, term := range terms {
 				if term.peer.covers(addr) {
 					want = pool.union(want, term.ports)
@@ -120,7 +120,7 @@ func longest(pool *portPool, rows map[netip.Prefix]*portSet, addr netip.Addr, li
 			return ports, true
 		}
 	}
-	return pool.none(), false
+	return pool.empty, false
 }
 
 func randomBlocks(r *rand.Rand, pool *portPool) []*term {

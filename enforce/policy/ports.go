@@ -147,10 +147,13 @@ func chunks(ranges []portRange, add func(chunk uint8, bits Chunk)) {
 type portPool struct {
 	byKey  map[string]*portSet
 	unions map[[2]*portSet]*portSet
+	empty  *portSet
 }
 
 func newPortPool() *portPool {
-	return &portPool{byKey: map[string]*portSet{}, unions: map[[2]*portSet]*portSet{}}
+	p := &portPool{byKey: map[string]*portSet{}, unions: map[[2]*portSet]*portSet{}}
+	p.empty = p.intern(&portSet{})
+	return p
 }
 
 func (p *portPool) intern(s *portSet) *portSet {
@@ -162,8 +165,6 @@ func (p *portPool) intern(s *portSet) *portSet {
 	p.byKey[s.key] = s
 	return s
 }
-
-func (p *portPool) none() *portSet { return p.intern(&portSet{}) }
 
 func (p *portPool) union(a, b *portSet) *portSet {
 	if a == b {

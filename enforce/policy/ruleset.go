@@ -18,6 +18,9 @@ type ruleSet struct {
 	content
 	terms  []*term // by peer key
 	blocks []blockRow
+
+	nonPod, anyPod *portSet // what it admits those without a row of their own
+
 	groups int  // that it holds for
 	listed bool // it has rows
 }
@@ -32,7 +35,7 @@ func newRuleSet(pool *portPool, rules []rule) *ruleSet {
 		for _, p := range r.peers {
 			t, ok := terms[p.key]
 			if !ok {
-				t = &term{peer: p, ports: pool.none()}
+				t = &term{peer: p, ports: pool.empty}
 				terms[p.key] = t
 			}
 			t.ports = pool.union(t.ports, r.ports)
@@ -46,6 +49,8 @@ func newRuleSet(pool *portPool, rules []rule) *ruleSet {
 	}
 	set.digest = digestOf("rule set", text...)
 	set.blocks = blockRows(pool, set.terms)
+	set.nonPod = set.ports(pool, scopeEverything)
+	set.anyPod = pool.union(set.nonPod, set.ports(pool, scopeAnyPod))
 	return set
 }
 
@@ -58,7 +63,7 @@ func (s *ruleSet) id() RuleSetID {
 
 // ports unites the terms of one scope.
 func (s *ruleSet) ports(pool *portPool, of scope) *portSet {
-	sum := pool.none()
+	sum := pool.empty
 	for _, t := range s.terms {
 		if t.peer.scope == of {
 			sum = pool.union(sum, t.ports)
@@ -70,26 +75,24 @@ func (s *ruleSet) ports(pool *portPool, of scope) *portSet {
 // classRows calls add for each class row: of non-pods, of any pod, and of the
 // members of each peer where they are admitted more than any pod.
 func (s *ruleSet) classRows(pool *portPool, members map[*peer][]*class, add func(*class, *portSet)) {
-	nonPod := s.ports(pool, scopeEverything)
-	anyPod := pool.union(nonPod, s.ports(pool, scopeAnyPod))
-	if !nonPod.empty() {
-		add(nonPodClass, nonPod)
+	if !s.nonPod.empty() {
+		add(nonPodClass, s.nonPod)
 	}
-	if !anyPod.empty() {
-		add(anyPodClass, anyPod)
+	if !s.anyPod.empty() {
+		add(anyPodClass, s.anyPod)
 	}
 	rows := map[*class]*portSet{}
 	for _, t := range s.terms {
 		for _, c := range members[t.peer] {
 			row, ok := rows[c]
 			if !ok {
-				row = anyPod
+				row = s.anyPod
 			}
 			rows[c] = pool.union(row, t.ports)
 		}
 	}
 	for c, row := range rows {
-		if row != anyPod {
+		if row != s.anyPod {
 			add(c, row)
 		}
 	}
@@ -97,12 +100,11 @@ func (s *ruleSet) classRows(pool *portPool, members map[*peer][]*class, add func
 
 // classRow is one row of classRows, and whether there is one.
 func (s *ruleSet) classRow(pool *portPool, c *class) (*portSet, bool) {
-	anyPod := pool.union(s.ports(pool, scopeEverything), s.ports(pool, scopeAnyPod))
-	set := anyPod
+	set := s.anyPod
 	for _, t := range s.terms {
 		if slices.Contains(c.peers, t.peer) {
 			set = pool.union(set, t.ports)
 		}
 	}
-	return set, set != anyPod
+	return set, set != s.anyPod
 }

@@ -37,6 +37,7 @@ var benchmarks = []benchmark{
 	{"verdict", measureVerdict},
 	{"cni", measureApart("cni")},
 	{"events", measureEvents},
+	{"compile", measureCompile},
 }
 
 // options say what to measure, and how.
