@@ -26,7 +26,6 @@ func (n *Node) Start(command string, args ...string) (*Process, error) {
 		return nil, err
 	}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} // however the measurement ends
 	err = errors.Join(p.cmd.Start(), log.Close())
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", command, err)
