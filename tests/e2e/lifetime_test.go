@@ -42,7 +42,8 @@ func unlisted(t *testing.T, id uint32) {
 // TestIdentityLifetime ends two pods whose labels nobody else has. One comes
 // back within the grace time and has the number it had, published all the time;
 // that of the other is collected, and comes back as the same number. One that
-// is in use all the time is never touched, nor what its pods say.
+// is in use all the time is never touched, nor what its pods say, although all
+// agents are killed meanwhile.
 func TestIdentityLifetime(t *testing.T) {
 	db, used := server("lifetime", "db", lab.Worker), server("lifetime", "used", lab.Worker2)
 	back, gone := server("lifetime", "back", lab.Worker2), server("lifetime", "gone", lab.ControlPlane)
@@ -55,6 +56,7 @@ func TestIdentityLifetime(t *testing.T) {
 	traffic := talk(t, used, db)
 	began := time.Now()
 	kubectl(t, "delete", "pod", "-n", db.Namespace, "back", "gone", "--wait=true")
+	killAgents(t) // whoever collects, and whoever has to list, begins anew
 	configure(t, "identityGrace: 15m", "identityGrace: "+lifetimeGrace.String())
 	unlisted(t, numbers["back"]) // from now on only the grace time keeps it
 	if err := cluster.Create(t.Context(), nil, []*lab.Pod{back}); err != nil {
