@@ -45,6 +45,7 @@ type Datapath struct {
 	endpoints *table[bpfAddr, bpfEndpoint]
 	slots     endpointSlots
 	podPorts  *table[bpfPodPortKey, bpfPodPortNames]
+	readers   grace // of endpoints, slots and podPorts
 	locations *table[bpfPrefixKey, bpfLocation]
 	hosts     *table[bpfHostKey, bpfAddr]
 	services  *table[bpfServiceKey, bpfService]

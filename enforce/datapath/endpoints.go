@@ -47,13 +47,15 @@ func (d *Datapath) SetEndpoint(ep Endpoint) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.readers.end() // of what was removed before
 	if err := d.replaceEndpoint(ep.Addr, value, ports); err != nil {
 		return err
 	}
+	d.readers.end() // of what was replaced
 	return d.slots.occupy(toAddr(ep.Addr), value)
 }
 
-// replaceEndpoint returns when no program uses what was there before.
+// replaceEndpoint leaves the endpoint's slot vacant if it changes anything.
 func (d *Datapath) replaceEndpoint(at netip.Addr, value bpfEndpoint, ports map[bpfPodPortKey]bpfPodPortNames) error {
 	defer d.letEndpointsGo()
 	if err := d.setPodPorts(at, ports); err != nil {
@@ -84,13 +86,13 @@ func (d *Datapath) DeleteEndpoint(addr netip.Addr) error {
 	return d.setPodPorts(addr, nil)
 }
 
-// letEndpointsGo waits until no program uses an entry that was replaced or
-// removed. The next pod's entry may lie in its memory, and would get packets
-// that were judged as the other pod's. d.mu is held.
+// letEndpointsGo begins to wait for programs that use an entry which was replaced
+// or removed. The next pod's entry may lie in its memory, and would get packets
+// that were judged as the other pod's: it is written after that. d.mu is held.
 func (d *Datapath) letEndpointsGo() {
 	endpoint, ports := d.endpoints.takeFreed(), d.podPorts.takeFreed()
 	if endpoint || ports {
-		quiesce()
+		d.readers.begin()
 	}
 }
 
