@@ -30,6 +30,7 @@ type benchmark struct {
 var benchmarks = []benchmark{
 	{"tcp", measureTCP},
 	{"vxlan", measureVXLAN},
+	{"udp", measureUDP},
 	{"latency", measureLatency},
 	{"connections", measureConnections},
 	{"local", measureLocal},
