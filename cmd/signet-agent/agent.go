@@ -93,6 +93,9 @@ func (a *agent) start(ctx context.Context) error {
 		return fmt.Errorf("datapath: %w", err)
 	}
 	a.tunnel.drive(a.datapath)
+	if err := a.tunnel.inherit(); err != nil {
+		return fmt.Errorf("tunnel: %w", err)
+	}
 	return a.openPods(ctx)
 }
 

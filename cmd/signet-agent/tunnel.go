@@ -61,7 +61,7 @@ func (a *agent) prefixOf(n overlay.Node) (netip.Prefix, error) {
 	return netip.Prefix{}, fmt.Errorf("node %s has no IPv4 pod range", n.Name)
 }
 
-// open makes the devices and the first plan: this node alone.
+// open makes the devices. Its plan is for what depends on this node alone.
 func (t *tunnel) open(ctx context.Context) error {
 	result, err := t.compute()
 	if err != nil {
@@ -84,6 +84,27 @@ func (t *tunnel) drive(dp *datapath.Datapath) {
 		Keys: t.keys, First: t.first, Second: t.second, Port: t.agent.cfg.port,
 		Steering: dp, Changed: t.agent.loops.tunnel.Poke, Log: t.agent.log, Now: time.Now,
 	})
+}
+
+// inherit takes over what an earlier agent has left in force: which nodes are
+// peers, whatever others claim by now, and which addresses are not the world's.
+func (t *tunnel) inherit() error {
+	first, second, err := t.core.Status()
+	if err != nil {
+		return err
+	}
+	var peers []overlay.Peer
+	for _, p := range slices.Concat(first.Peers, second.Peers) {
+		peers = append(peers, overlay.Peer{PublicKey: p.PublicKey, Endpoint: p.Endpoint, AllowedIPs: p.AllowedIPs})
+	}
+	table := t.agent.datapath.Locations()
+	t.lately.Resume(table, time.Now())
+	nodes, _ := t.agent.watcher.Nodes()
+	accepted := plan.Inherit(nodes, t.agent.planConfig(), plan.InForce{Peers: peers, Holders: locations.Holders(table)})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last.Accepted = accepted
+	return nil
 }
 
 // indexes are those of both devices; they stay while the agent runs.

@@ -191,6 +191,16 @@ func prefixWord(p netip.Prefix) uint64 {
 	return binary.NativeEndian.Uint64(b[:8])
 }
 
+// fromPrefixWord gives no prefix for 0.
+func fromPrefixWord(word uint64) netip.Prefix {
+	if word == 0 {
+		return netip.Prefix{}
+	}
+	var addr [16]byte
+	binary.NativeEndian.PutUint64(addr[:], word)
+	return netip.PrefixFrom(netip.AddrFrom16(addr), 64)
+}
+
 func toAddr(a netip.Addr) bpfAddr { return bpfAddr{Bytes: a.As16()} }
 
 // toPort gives a port as it stands on the wire.

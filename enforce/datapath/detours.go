@@ -1,7 +1,6 @@
 package datapath
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 )
@@ -46,9 +45,7 @@ func (d *Datapath) Detours() []netip.Prefix {
 	defer d.mu.Unlock()
 	var prefixes []netip.Prefix
 	for word := range d.detours.known {
-		var addr [16]byte
-		binary.NativeEndian.PutUint64(addr[:], word)
-		prefixes = append(prefixes, netip.PrefixFrom(netip.AddrFrom16(addr), 64))
+		prefixes = append(prefixes, fromPrefixWord(word))
 	}
 	return prefixes
 }

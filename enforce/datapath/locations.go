@@ -65,6 +65,18 @@ func (d *Datapath) SetLocations(desired map[netip.Prefix]Location) (changed bool
 	return true, d.rejudge()
 }
 
+// Locations gives the table in force, which may be that of an earlier agent, with
+// Node in every row that SetLocations got a Prefix in.
+func (d *Datapath) Locations() map[netip.Prefix]Location {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	table := make(map[netip.Prefix]Location, len(d.locations.known))
+	for key, row := range d.locations.known {
+		table[fromPrefixKey(key)] = fromLocation(row)
+	}
+	return table
+}
+
 // rejudge makes live flows be judged again. With no policy loaded there are
 // none, and the revision stays 0. d.mu is held.
 func (d *Datapath) rejudge() error {
@@ -124,6 +136,20 @@ func toLocation(l Location) bpfLocation {
 		v.Node = prefixWord(l.Node)
 	}
 	return v
+}
+
+func fromLocation(v bpfLocation) Location {
+	return Location{
+		Kind: LocationKind(v.Kind), Host: v.Host, Prefix: fromPrefixWord(v.Prefix), Node: fromPrefixWord(v.Node),
+	}
+}
+
+func fromPrefixKey(k bpfPrefixKey) netip.Prefix {
+	p := netip.PrefixFrom(netip.AddrFrom16(k.Addr), int(k.PrefixLen))
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
 }
 
 func toPrefixKey(p netip.Prefix) bpfPrefixKey {

@@ -81,6 +81,7 @@ func TestRestart(t *testing.T) {
 	for what, set := range map[string]func() (bool, error){
 		"policy":    func() (bool, error) { return n.SetPolicy(table) },
 		"locations": func() (bool, error) { return n.SetLocations(testLocations()) },
+		"the table": func() (bool, error) { return n.SetLocations(n.Locations()) },
 		"services":  func() (bool, error) { return n.SetServices(bothFamilies(fullServices())) },
 		"endpoint":  func() (bool, error) { return false, n.SetEndpoint(named) },
 	} {

@@ -15,13 +15,18 @@ import (
 )
 
 // Attested gives the identities that nodes speak for, by their tunnel prefix:
-// those that the verifier has found with their pods. Nodes whose Tunnel is
-// refused speak for none.
+// those that the verifier has found with their pods. Nodes whose Tunnel cannot
+// be read speak for none. Where several claim one prefix, those of all are
+// there: package plan decides which of them, if any, gets to send from it, and
+// a node gains nothing from pods of another that are to be had there anyway.
 func (w *Watcher) Attested() map[netip.Prefix][]identity.ID {
-	nodes := w.admittedNodes().objects
-	attested := make(map[netip.Prefix][]identity.ID, len(nodes))
-	for _, node := range nodes {
-		if it, ok := w.tunnels.get("", node.Name); ok && !it.refused() {
+	attested := map[netip.Prefix][]identity.ID{}
+	for it := range w.tunnels.all() {
+		switch others, shared := attested[it.value.prefix]; {
+		case it.refused():
+		case shared:
+			attested[it.value.prefix] = slices.Concat(others, it.value.verified)
+		default:
 			attested[it.value.prefix] = it.value.verified
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/signet-cni/signet/identity"
@@ -59,13 +58,11 @@ func verified(t *testing.T, object *unstructured.Unstructured, ids ...any) *unst
 }
 
 // Each node speaks under its own prefix, for what is verified. One that wants
-// another's pod range, and with it the prefix, speaks for nothing.
+// another's pod range, and with it the prefix, does not silence that.
 func TestAttested(t *testing.T) {
 	thief := verified(t, listing(t, 1, int64(999)), int64(999))
 	thief.SetName("thief")
-	thief.SetCreationTimestamp(metav1.Unix(2000, 0))
 	first := verified(t, listing(t, 1, int64(300), int64(301)), int64(301))
-	first.SetCreationTimestamp(metav1.Unix(1000, 0))
 	objects := cluster(t)
 	objects["tunnels"] = []any{first.Object, verified(t, listing(t, 2, int64(400)), int64(400), int64(200)).Object, thief.Object}
 	w := newFakeAPI(t, objects).watcher(t, func(Kind) {})
@@ -76,7 +73,13 @@ func TestAttested(t *testing.T) {
 		}
 		return p
 	}
-	equal(t, "attested", w.Attested(), map[netip.Prefix][]identity.ID{prefix(1): {301}, prefix(2): {400}})
+	got := w.Attested()
+	slices.Sort(got[prefix(1)])
+	equal(t, "attested", got, map[netip.Prefix][]identity.ID{prefix(1): {301, 999}, prefix(2): {400}})
+	nodes, problems := w.Nodes()
+	if len(nodes) != 3 || len(problems) != 0 {
+		t.Errorf("nodes %v, problems %v: conflicts are for the plan to settle", nodes, problems)
+	}
 	ids, listed := w.OwnIdentities()
 	if !slices.Equal(ids, []identity.ID{300, 301}) || !listed {
 		t.Errorf("own identities %v, %t", ids, listed)

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,19 +56,22 @@ type collection[T any] struct {
 	informer cache.SharedIndexInformer
 }
 
-// items gives all of them by namespace and name.
-func (c collection[T]) items() []*item[T] {
-	objects := c.informer.GetStore().List()
-	items := make([]*item[T], 0, len(objects))
-	for _, object := range objects {
-		if it, ok := object.(*item[T]); ok {
-			items = append(items, it)
+// all gives all of them, in any order.
+func (c collection[T]) all() iter.Seq[*item[T]] {
+	return func(yield func(*item[T]) bool) {
+		for _, object := range c.informer.GetStore().List() {
+			if it, ok := object.(*item[T]); ok && !yield(it) {
+				return
+			}
 		}
 	}
-	slices.SortFunc(items, func(a, b *item[T]) int {
+}
+
+// items gives all of them by namespace and name.
+func (c collection[T]) items() []*item[T] {
+	return slices.SortedFunc(c.all(), func(a, b *item[T]) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	return items
 }
 
 // get finds one; namespace is "" for cluster-scoped kinds.

@@ -38,7 +38,7 @@ func (w *Watcher) forgetting(changed func(Kind)) func(Kind) {
 	return func(kind Kind) {
 		switch kind {
 		case Tunnels: // not Attestations: most updates only say which identities pods have
-			w.admitted.forget()
+			w.published.forget()
 		case Namespaces:
 			w.labels.forget()
 		}

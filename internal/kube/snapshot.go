@@ -63,18 +63,19 @@ func (w *Watcher) Identities() (map[identity.ID]identity.Set, []Problem) {
 	return sets, problems
 }
 
-// Nodes gives the nodes that published a usable tunnel, this one included, by
-// name. No two of them share a key, a pod range or an address.
+// Nodes gives what nodes published that can be read, this one included, by
+// name. Several may claim the same thing: package plan settles that.
 func (w *Watcher) Nodes() ([]overlay.Node, []Problem) {
-	admitted := w.admittedNodes()
-	return admitted.objects, slices.Clone(admitted.problems)
-}
-
-func (w *Watcher) admittedNodes() usable[overlay.Node] {
-	return w.admitted.get(func() (found usable[overlay.Node]) {
-		found.objects, found.problems = admitTunnels(w.tunnels.items())
+	found := w.published.get(func() (found usable[overlay.Node]) {
+		for _, it := range w.tunnels.items() {
+			found.problems = append(found.problems, it.problems...)
+			if !it.refused() {
+				found.objects = append(found.objects, it.value.node)
+			}
+		}
 		return found
 	})
+	return found.objects, slices.Clone(found.problems)
 }
 
 // Services gives every port of every Service that has a cluster IP.

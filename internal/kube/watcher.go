@@ -42,7 +42,7 @@ type Watcher struct {
 	nodes      collection[Node]
 
 	newcomers newcomers
-	admitted  memo[usable[overlay.Node]]
+	published memo[usable[overlay.Node]]
 	read      memo[usable[policy.Policy]]
 	labels    memo[map[string]map[string]string] // of namespaces, by name
 	altered   altered

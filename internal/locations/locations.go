@@ -36,3 +36,15 @@ func rowOf(l overlay.Location) datapath.Location {
 	}
 	return row
 }
+
+// Holders tells of a table in force whose the nodes' pod ranges and addresses
+// are: the tunnel /64s.
+func Holders(table map[netip.Prefix]datapath.Location) map[netip.Prefix]netip.Prefix {
+	holders := map[netip.Prefix]netip.Prefix{}
+	for prefix, row := range table {
+		if row.Kind == datapath.RemotePods || row.Kind == datapath.RemoteHost {
+			holders[prefix] = row.Node
+		}
+	}
+	return holders
+}

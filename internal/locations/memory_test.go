@@ -38,3 +38,24 @@ func TestQuarantine(t *testing.T) {
 		}
 	}
 }
+
+// A new agent finds the addresses of the nodes that were there, and those that
+// an earlier one had closed.
+func TestQuarantineOutlivesTheAgent(t *testing.T) {
+	node, closed := netip.MustParsePrefix("192.0.2.11/32"), netip.MustParsePrefix("2001:db8::12/128")
+	var m Memory
+	start := time.Unix(1000, 0)
+	m.Resume(map[netip.Prefix]datapath.Location{
+		node: {Kind: datapath.RemoteHost}, closed: {Kind: datapath.ClusterPods},
+		netip.MustParsePrefix("10.244.0.0/16"): {Kind: datapath.ClusterPods}, netip.MustParsePrefix("192.0.2.10/32"): {Kind: datapath.LocalHost},
+	}, start)
+	got := map[netip.Prefix]datapath.Location{}
+	m.Close(got, start.Add(Quarantine-time.Second))
+	if want := (map[netip.Prefix]datapath.Location{node: {Kind: datapath.ClusterPods}, closed: {Kind: datapath.ClusterPods}}); !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	clear(got)
+	if m.Close(got, start.Add(Quarantine)); len(got) != 0 {
+		t.Errorf("%v after the time of quarantine", got)
+	}
+}
