@@ -103,6 +103,8 @@ func (l *loops) changed(kind kube.Kind) {
 		l.tunnel.Poke()
 		l.attested.Poke()
 		l.attest.Poke()
+	case kube.Joining:
+		l.tunnel.Poke()
 	case kube.Attestations:
 		l.attested.Poke()
 		l.attest.Poke()

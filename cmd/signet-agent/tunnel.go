@@ -187,7 +187,7 @@ func (t *tunnel) compute() (tunnelPlan, error) {
 	}
 	nodes, _ := t.agent.watcher.Nodes()
 	cfg := t.agent.planConfig()
-	cfg.UnderlayMTU, cfg.Accepted = underlay.MTU, before.Accepted
+	cfg.UnderlayMTU, cfg.Accepted, cfg.Joining = underlay.MTU, before.Accepted, t.agent.watcher.Joining()
 	next := tunnelPlan{underlay: underlay}
 	self, next.noIPv6 = plan.Trim(self, cfg)
 	if next.Result, err = plan.Compute(self, nodes, cfg); err != nil {

@@ -28,6 +28,7 @@ type request struct {
 	verb, group, resource string // resource with "/subresource"
 	namespace, name       string
 	fields                string // the field selector
+	labels                string // the label selector
 }
 
 // fakeAPI answers lists with fixed objects, keeps watches open and silent, and
@@ -120,7 +121,7 @@ func (a *fakeAPI) one(w http.ResponseWriter, items []any, asked request) {
 // describe reads a request as the API server does.
 func describe(r *http.Request) (request, string) {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-	out := request{fields: r.URL.Query().Get("fieldSelector")}
+	out := request{fields: r.URL.Query().Get("fieldSelector"), labels: r.URL.Query().Get("labelSelector")}
 	version := parts[1]
 	parts = parts[1:]
 	if strings.HasPrefix(r.URL.Path, "/apis/") {

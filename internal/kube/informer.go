@@ -27,6 +27,13 @@ func builtin(client rest.Interface, kind Kind, only fields.Selector) cache.Liste
 	return cache.NewListWatchFromClient(client, string(kind), metav1.NamespaceAll, only)
 }
 
+// unlabelled is builtin for those objects that lack a label.
+func unlabelled(client rest.Interface, kind Kind, label string) cache.ListerWatcher {
+	return cache.NewFilteredListWatchFromClient(client, string(kind), metav1.NamespaceAll, func(options *metav1.ListOptions) {
+		options.LabelSelector = "!" + label
+	})
+}
+
 // custom lists and watches one of Signet's own kinds.
 func custom(client dynamic.Interface, resource schema.GroupVersionResource) cache.ListerWatcher {
 	objects := client.Resource(resource)

@@ -6,11 +6,18 @@ import (
 
 // upReason is the reason that Signet gives in the condition
 // NetworkUnavailable=False.
+// TunnelLabel is on every Node whose tunnel has been published. The agents watch
+// the Nodes that lack it, and are not told of the others' heartbeats.
+const (
+	TunnelLabel     = "signet-cni.io/tunnel"
+	tunnelPublished = "published"
+)
+
 const upReason = "SignetIsUp"
 
 func parseNode(in *corev1.Node) (Node, []Problem) {
 	found := about("Node", in)
-	out := Node{Name: in.Name, UID: string(in.UID), NetworkUp: networkUp(in.Status.Conditions)}
+	out := Node{Name: in.Name, UID: string(in.UID), NetworkUp: networkUp(in)}
 	out.Wishes = wishes(in.Annotations, found)
 	cidrs := in.Spec.PodCIDRs
 	if len(cidrs) == 0 && in.Spec.PodCIDR != "" {
@@ -38,10 +45,10 @@ func parseNode(in *corev1.Node) (Node, []Problem) {
 	return out, found.problems
 }
 
-func networkUp(conditions []corev1.NodeCondition) bool {
-	for _, condition := range conditions {
+func networkUp(in *corev1.Node) bool {
+	for _, condition := range in.Status.Conditions {
 		if condition.Type == corev1.NodeNetworkUnavailable {
-			return condition.Status == corev1.ConditionFalse && condition.Reason == upReason
+			return condition.Status == corev1.ConditionFalse && condition.Reason == upReason && in.Labels[TunnelLabel] == tunnelPublished
 		}
 	}
 	return false

@@ -58,7 +58,7 @@ func TestBadPodParts(t *testing.T) {
 
 func TestNode(t *testing.T) {
 	in := decodeYAML[corev1.Node](t, `
-metadata: {name: node-a, uid: u1}
+metadata: {name: node-a, uid: u1, labels: {signet-cni.io/tunnel: published}}
 spec: {podCIDR: 10.244.0.0/24, podCIDRs: [10.244.0.0/24, "fd00:1::/64", nonsense]}
 status:
   conditions: [{type: NetworkUnavailable, status: "False", reason: SignetIsUp}]
@@ -78,6 +78,10 @@ status:
 	got, _ = parseNode(in)
 	if len(got.PodCIDRs) != 1 || got.NetworkUp {
 		t.Errorf("podCIDR alone, another's reason: %+v", got)
+	}
+	in.Labels, in.Status.Conditions[0].Reason = nil, upReason
+	if got, _ = parseNode(in); got.NetworkUp {
+		t.Errorf("without the label: %+v", got)
 	}
 }
 

@@ -87,7 +87,9 @@ func texts[T fmt.Stringer](values []T) []string {
 }
 
 // SetNetworkUp tells the cluster that pods of this node have a network, if it
-// is not told yet. Clouds keep a node tainted until then.
+// is not told yet: clouds keep a node tainted until then, and the other agents
+// keep what pods send to its address from leaving as plaintext. Its Tunnel has
+// to be published.
 func (w *Watcher) SetNetworkUp(ctx context.Context) error {
 	node, _, known := w.Node()
 	if !known {
@@ -96,7 +98,10 @@ func (w *Watcher) SetNetworkUp(ctx context.Context) error {
 	if node.NetworkUp {
 		return nil
 	}
-	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []any{upCondition(time.Now())}}})
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"labels": map[string]string{TunnelLabel: tunnelPublished}},
+		"status":   map[string]any{"conditions": []any{upCondition(time.Now())}},
+	})
 	if err != nil {
 		return fmt.Errorf("kube: set condition: %w", err)
 	}

@@ -181,6 +181,11 @@ func TestRealCondition(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the condition comes back", func() bool { node, _, _ := w.Node(); return node.NetworkUp })
+	eventually(t, "the node is none that joins", func() bool {
+		_, joining := w.joining.get("", realA)
+		_, other := w.joining.get("", realB)
+		return !joining && other
+	})
 	patch := []byte(`{"status":{"conditions":[{"type":"NetworkUnavailable","status":"True"}]}}`)
 	_, err := client.core.CoreV1().Nodes().Patch(t.Context(), realB, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 	if !apierrors.IsForbidden(err) {

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/signet-cni/signet/enforce/policy"
@@ -76,6 +77,18 @@ func (w *Watcher) Nodes() ([]overlay.Node, []Problem) {
 		return found
 	})
 	return found.objects, slices.Clone(found.problems)
+}
+
+// Joining gives the addresses of the Nodes whose tunnel is not published yet,
+// but for this one's.
+func (w *Watcher) Joining() []netip.Addr {
+	var addresses []netip.Addr
+	for _, it := range w.joining.items() {
+		if it.Name != w.client.node {
+			addresses = append(addresses, it.value.InternalIPs...)
+		}
+	}
+	return addresses
 }
 
 // Services gives every port of every Service that has a cluster IP.

@@ -18,7 +18,8 @@ const (
 	EndpointSlices  Kind = "endpointslices"
 	Identities      Kind = "identities"
 	Tunnels         Kind = "tunnels"
-	Nodes           Kind = "nodes" // this one
+	Nodes           Kind = "nodes"   // this one
+	Joining         Kind = "joining" // nodes that have no tunnel yet
 
 	// Attestations is no watch of its own: the identities that Tunnels list.
 	Attestations Kind = "attestations"
@@ -50,7 +51,7 @@ type Node struct {
 	PodCIDRs    []netip.Prefix // in the order of the API, masked
 	InternalIPs []netip.Addr
 	// NetworkUp is true if the API has the condition NetworkUnavailable=False
-	// with Signet's reason.
+	// with Signet's reason, and the node TunnelLabel.
 	NetworkUp bool
 	Wishes    TunnelWishes
 }

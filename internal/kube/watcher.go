@@ -40,6 +40,7 @@ type Watcher struct {
 	identities collection[published]
 	tunnels    collection[tunnel]
 	nodes      collection[Node]
+	joining    collection[Node]
 
 	newcomers newcomers
 	published memo[usable[overlay.Node]]
@@ -72,6 +73,7 @@ func (w *Watcher) addCore(config Config) error {
 	return errors.Join(
 		add(&w.watches, config.Changed, &w.pods, Pods, builtin(core, Pods, here), &corev1.Pod{}, parsePod),
 		add(&w.watches, config.Changed, &w.nodes, Nodes, builtin(core, Nodes, itself), &corev1.Node{}, parseNode),
+		add(&w.watches, config.Changed, &w.joining, Joining, unlabelled(core, Nodes, TunnelLabel), &corev1.Node{}, parseNode),
 		add(&w.watches, config.Changed, &w.namespaces, Namespaces, builtin(core, Namespaces, everything),
 			&corev1.Namespace{}, withAnnotations(namespaceKind, parseNamespace)),
 		addNoting(&w.watches, config.Changed, &w.policies, NetworkPolicies, builtin(networking, NetworkPolicies, everything),

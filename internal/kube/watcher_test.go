@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -107,6 +108,16 @@ func TestSnapshots(t *testing.T) {
 	}
 }
 
+// What a Node has for addresses is known before its tunnel is; this node's own
+// is no news.
+func TestJoining(t *testing.T) {
+	objects := cluster(t)
+	objects["nodes"] = append(objects["nodes"], fromYAML(t,
+		`{metadata: {name: node-9}, status: {addresses: [{type: InternalIP, address: 172.18.0.9}, {type: InternalIP, address: "2001:db8::9"}, {type: ExternalIP, address: 192.0.2.1}]}}`)...)
+	w := newFakeAPI(t, objects).watcher(t, func(Kind) {})
+	equal(t, "joining", w.Joining(), []netip.Addr{netip.MustParseAddr("172.18.0.9"), netip.MustParseAddr("2001:db8::9")})
+}
+
 // Identities that come are told apart from all other changes, once.
 func TestNewIdentities(t *testing.T) {
 	var mu sync.Mutex
@@ -161,14 +172,15 @@ func TestWatchSet(t *testing.T) {
 	fake := newFakeAPI(t, nil)
 	w := fake.watcher(t, func(Kind) {})
 	want := map[request]bool{
-		{group: "", resource: "pods", fields: "spec.nodeName=node-1"}:  true,
-		{group: "", resource: "nodes", fields: "metadata.name=node-1"}: true,
-		{group: "", resource: "namespaces"}:                            true,
-		{group: "", resource: "services"}:                              true,
-		{group: "networking.k8s.io", resource: "networkpolicies"}:      true,
-		{group: "discovery.k8s.io", resource: "endpointslices"}:        true,
-		{group: "signet-cni.io", resource: "identities"}:               true,
-		{group: "signet-cni.io", resource: "tunnels"}:                  true,
+		{group: "", resource: "pods", fields: "spec.nodeName=node-1"}:   true,
+		{group: "", resource: "nodes", fields: "metadata.name=node-1"}:  true,
+		{group: "", resource: "nodes", labels: "!signet-cni.io/tunnel"}: true,
+		{group: "", resource: "namespaces"}:                             true,
+		{group: "", resource: "services"}:                               true,
+		{group: "networking.k8s.io", resource: "networkpolicies"}:       true,
+		{group: "discovery.k8s.io", resource: "endpointslices"}:         true,
+		{group: "signet-cni.io", resource: "identities"}:                true,
+		{group: "signet-cni.io", resource: "tunnels"}:                   true,
 	}
 	if !w.HasSynced() {
 		t.Error("not synced")

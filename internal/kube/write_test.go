@@ -71,10 +71,11 @@ func TestSetNetworkUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "writes", writes(fake), []string{"patch nodes/status node-1"})
-	if body := fake.sent()[0]; !strings.Contains(body, `"type":"NetworkUnavailable","status":"False"`) {
+	body := fake.sent()[0]
+	if !strings.Contains(body, `"type":"NetworkUnavailable","status":"False"`) || !strings.Contains(body, `"metadata":{"labels":{"signet-cni.io/tunnel":"published"}}`) {
 		t.Errorf("sent %s", body)
 	}
-	objects["nodes"] = fromYAML(t, `{metadata: {name: node-1}, status: {conditions: [{type: NetworkUnavailable, status: "False", reason: SignetIsUp}]}}`)
+	objects["nodes"] = fromYAML(t, `{metadata: {name: node-1, labels: {signet-cni.io/tunnel: published}}, status: {conditions: [{type: NetworkUnavailable, status: "False", reason: SignetIsUp}]}}`)
 	fake = newFakeAPI(t, objects)
 	if err := fake.watcher(t, func(Kind) {}).SetNetworkUp(t.Context()); err != nil {
 		t.Fatal(err)

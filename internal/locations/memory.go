@@ -18,31 +18,24 @@ type Memory struct {
 	until map[netip.Prefix]time.Time
 }
 
-// Resume takes over from an earlier agent, whose table is in force: for all it
-// knows, the addresses in there were nodes' a moment ago.
+// Resume notes the addresses of nodes, and those that are closed because they
+// were or will be: as if they were all there now. A new agent calls it with the
+// table that it finds in force.
 func (m *Memory) Resume(inForce map[netip.Prefix]datapath.Location, now time.Time) {
-	for prefix, row := range inForce {
-		if row.Kind == datapath.RemoteHost || row.Kind == datapath.ClusterPods && prefix.IsSingleIP() {
-			m.remember(prefix, now)
-		}
-	}
-}
-
-func (m *Memory) remember(prefix netip.Prefix, now time.Time) {
 	if m.until == nil {
 		m.until = map[netip.Prefix]time.Time{}
 	}
-	m.until[prefix] = now.Add(Quarantine)
+	for prefix, row := range inForce {
+		if row.Kind == datapath.RemoteHost || row.Kind == datapath.ClusterPods && prefix.IsSingleIP() {
+			m.until[prefix] = now.Add(Quarantine)
+		}
+	}
 }
 
 // Close adds to the table, as of now, the addresses that are in quarantine.
 // Whoever has one of them by now keeps it.
 func (m *Memory) Close(table map[netip.Prefix]datapath.Location, now time.Time) {
-	for prefix, row := range table {
-		if row.Kind == datapath.RemoteHost {
-			m.remember(prefix, now)
-		}
-	}
+	m.Resume(table, now)
 	for prefix, until := range m.until {
 		_, taken := table[prefix]
 		switch {

@@ -27,7 +27,10 @@ type Config struct {
 	ClusterCIDR overlay.Ranges // every pod CIDR lies in them; no V6: no IPv6 pods
 	ServiceCIDR overlay.Ranges // none if unknown
 	UnderlayMTU int            // bytes, of the device that owns the node address
-	Accepted    []overlay.Node // Result.Accepted of the plan before; nil after a start
+	Accepted    []overlay.Node // Result.Accepted of the plan before; after a start what Inherit gives
+	// Joining are addresses of machines that are nodes but have published no
+	// tunnel: nothing goes there.
+	Joining []netip.Addr
 }
 
 // Result is a whole plan. Slices are sorted.
@@ -81,6 +84,7 @@ func Compute(self overlay.Node, nodes []overlay.Node, cfg Config) (Result, error
 		})
 		r.locate(c, overlay.RemotePods, overlay.RemoteNode)
 	}
+	r.await(cfg)
 	slices.SortFunc(r.Locations, func(a, b overlay.Location) int { return comparePrefix(a.Prefix, b.Prefix) })
 	return r, nil
 }
@@ -89,6 +93,21 @@ func Compute(self overlay.Node, nodes []overlay.Node, cfg Config) (Result, error
 func (r *Result) close(cfg Config) {
 	for _, p := range append(cfg.ClusterCIDR.List(), cfg.Cluster.Range()) {
 		r.Locations = append(r.Locations, overlay.Location{Prefix: p, Kind: overlay.Closed})
+	}
+}
+
+// await adds the addresses of machines that are about to be peers, but for those
+// that nobody can have or a known node has.
+func (r *Result) await(cfg Config) {
+	known := make(map[netip.Prefix]bool, len(r.Locations))
+	for _, l := range r.Locations {
+		known[l.Prefix] = true
+	}
+	for _, a := range cfg.Joining {
+		if usable(a, cfg) && !known[only(a)] {
+			known[only(a)] = true
+			r.Locations = append(r.Locations, overlay.Location{Prefix: only(a), Kind: overlay.Closed})
+		}
 	}
 }
 

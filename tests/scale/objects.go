@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/internal/kube"
 )
 
 // size is how much there is of everything.
@@ -45,9 +46,11 @@ func nodeAddr(n int) netip.Addr {
 func apiNode(n int) *corev1.Node {
 	cidr := nodeCIDR(n).String()
 	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: nodeName(n), Labels: map[string]string{"kubernetes.io/hostname": nodeName(n)}},
-		Spec:       corev1.NodeSpec{PodCIDR: cidr, PodCIDRs: []string{cidr}},
-		Status:     corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: nodeAddr(n).String()}}},
+		ObjectMeta: metav1.ObjectMeta{Name: nodeName(n), Labels: map[string]string{
+			"kubernetes.io/hostname": nodeName(n), kube.TunnelLabel: "published",
+		}},
+		Spec:   corev1.NodeSpec{PodCIDR: cidr, PodCIDRs: []string{cidr}},
+		Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: nodeAddr(n).String()}}},
 	}
 }
 
