@@ -34,6 +34,9 @@ func judge(own candidate, nodes []overlay.Node, cfg Config) ([]candidate, []Refu
 		}
 		c, refusal := check(n, cfg)
 		if refusal != nil {
+			if refusal.Reason == BadEndpoint {
+				refusal.Other = hostOf(n.Endpoint.Addr(), append(nodes[:len(nodes):len(nodes)], own.node), n.Name)
+			}
 			refused = append(refused, *refusal)
 			continue
 		}
@@ -54,6 +57,17 @@ func judge(own candidate, nodes []overlay.Node, cfg Config) ([]candidate, []Refu
 }
 
 // sorted orders a copy of nodes by name, and by key where names are equal.
+// hostOf names the node, other than one, whose pods could have an address; "" if
+// there is none.
+func hostOf(a netip.Addr, nodes []overlay.Node, except string) string {
+	for _, n := range nodes {
+		if n.Name != except && slices.ContainsFunc(n.PodCIDRs, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			return n.Name
+		}
+	}
+	return ""
+}
+
 func sorted(nodes []overlay.Node) []overlay.Node {
 	return slices.SortedFunc(slices.Values(nodes), func(a, b overlay.Node) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.PublicKey.String(), b.PublicKey.String()))

@@ -24,7 +24,7 @@ func TestKeys(t *testing.T) {
 	settle()
 	t.Log("\n" + signet(t, "encrypt", "status"))
 	before := encryption(t, signet)
-	interrupt(t, 2*time.Second, 0.02, func(t *testing.T) { t.Log("\n" + signet(t, "key", "rotate")) }, client, denied, db)
+	interrupt(t, 2*time.Second, 0, func(t *testing.T) { t.Log("\n" + signet(t, "key", "rotate")) }, client, denied, db)
 	after := encryption(t, signet)
 	for node, e := range before {
 		now, ok := after[node]

@@ -4,8 +4,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -82,12 +80,6 @@ func TestRefusal(t *testing.T) {
 		apply(t, goodPolicy)
 		check(t, lab.Answer)
 	})
-	t.Run("tunnel", func(t *testing.T) {
-		apply(t, rogueTunnel(t))
-		remove(t, "tunnel", "e2e-rogue")
-		awaitEvent(t, "Tunnel", "e2e-rogue", "")
-		check(t, lab.Answer)
-	})
 	t.Run("identity", func(t *testing.T) {
 		// The labels are the friend's; the number is made up.
 		apply(t, "apiVersion: signet-cni.io/v1alpha1\nkind: Identity\nmetadata: {name: \"4242\"}\n"+
@@ -107,23 +99,4 @@ func counted(t *testing.T, line string) {
 			t.Errorf("metrics of %s lack %s: %v", node.Name, line, err)
 		}
 	}
-}
-
-// rogueTunnel claims the pods of a worker for a key of its own.
-func rogueTunnel(t *testing.T) string {
-	t.Helper()
-	out := kubectl(t, "get", "tunnel", cluster.Nodes[lab.Worker].Name, "-o", "json")
-	var object struct {
-		Spec map[string]any `json:"spec"`
-	}
-	if err := json.Unmarshal([]byte(out), &object); err != nil {
-		t.Fatal(err)
-	}
-	object.Spec["publicKey"] = strings.Repeat("A", 42) + "E="
-	object.Spec["endpoint"] = "172.18.255.200:51872"
-	spec, err := json.Marshal(object.Spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("apiVersion: signet-cni.io/v1alpha1\nkind: Tunnel\nmetadata: {name: e2e-rogue}\nspec: %s\n", spec)
 }

@@ -70,8 +70,7 @@ func outlasts(t *testing.T, from, to *lab.Pod, lasts time.Duration, fault func(*
 	if toll.Unanswered > 0 || toll.Answers < connections {
 		t.Errorf("connections broke")
 	}
-	// The kernel goes on without the agents: nothing is lost there, but this machine may be busy.
-	if toll.Sent == 0 || toll.Lost*50 > toll.Sent {
+	if toll.Sent == 0 || toll.Lost > 0 { // the kernel, and signet-wg, go on without agents
 		t.Errorf("%d of %d datagrams lost", toll.Lost, toll.Sent)
 	}
 }
