@@ -79,15 +79,45 @@ static __always_inline int admit_from_pod(struct __sk_buff *skb, struct context 
 	return reason == FLOW_NONE ? open_from_pod(skb, c) : reason;
 }
 
+#define UDP_LEN 8
+#define TCP_HEADER_WORDS 12 /* offset; in the upper half of the byte */
+#define MIN_POD_MTU 576	    /* no tunnel is narrower */
+
+/* Is the packet, or what becomes of it on the wire, larger than the tunnel takes
+ * by now? A pod keeps the MTU that it started with when the underlay's shrinks. */
+static __always_inline bool too_large(struct __sk_buff *skb, struct context *c)
+{
+	__u32 size = c->length, mtu = 0;
+	__u8 words = 0;
+
+	if (size <= MIN_POD_MTU)
+		return false;
+	if (skb->gso_size) {
+		size = c->l4 - c->l3 + UDP_LEN + skb->gso_size;
+		if (c->protocol == IPPROTO_TCP) {
+			if (bpf_skb_load_bytes(skb, c->l4 + TCP_HEADER_WORDS, &words, sizeof(words)))
+				return false;
+			size += (words >> 4) * 4 - UDP_LEN;
+		}
+	}
+	if (bpf_check_mtu(skb, overlay_ifindex, &mtu, 0, 0) < 0)
+		return false;
+	return size + (c->v6 ? 0 : IPV6_HEADER_LEN - IPV4_HEADER_LEN) > mtu;
+}
+
 /* A shaped pod's packets take the host stack, whose queueing disciplines see
  * nothing that a redirect took away. The stack has a route into the tunnel for
- * pods only: what goes to another node itself must not be left to it. */
-static __always_inline bool takes_stack(struct context *c, bool shaped)
+ * pods only: what goes to another node itself must not be left to it. So does
+ * what is too large for the tunnel: the stack tells its sender by ICMP, or cuts
+ * it into fragments. */
+static __always_inline bool takes_stack(struct __sk_buff *skb, struct context *c, bool shaped)
 {
 	struct location *l;
 
-	if (!shaped || c->path == PATH_STACK)
-		return c->path == PATH_STACK;
+	if (c->path == PATH_STACK)
+		return true;
+	if (!shaped && !(c->path == PATH_TUNNEL && too_large(skb, c)))
+		return false;
 	if (c->path == PATH_LOCAL)
 		return !to_itself(c);
 	l = locate(&c->dst);
@@ -99,7 +129,7 @@ static __always_inline int send_from_pod(struct __sk_buff *skb, struct context *
 {
 	struct endpoint *ep;
 
-	if (takes_stack(c, shaped)) {
+	if (takes_stack(skb, c, shaped)) {
 		if (c->path != PATH_STACK)
 			skb->mark = MARK_UNTRACKED;
 		return ACTION_NEXT;

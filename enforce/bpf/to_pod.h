@@ -92,9 +92,9 @@ static __always_inline int admit_to_pod(struct __sk_buff *skb, struct context *c
 		flow_use(c, flow, true);
 		return REASON_NONE;
 	}
-	/* What left by the tunnel is not answered past it. */
+	/* What left by the tunnel is not answered past it, but for errors of this node. */
 	if (flow && !c->opening && !(flow->flags & FLOW_SERVICE) && flow->path == PATH_TUNNEL &&
-	    !from_tunnel(skb))
+	    !from_tunnel(skb) && !(c->related && !skb->ingress_ifindex))
 		return REASON_UNTRUSTED_PATH;
 	reason = follow(skb, c, flow);
 	if (reason != FLOW_NONE)
