@@ -3,15 +3,13 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../kind/lib.sh"
 
 VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-limit=10m # for a kernel on a busy machine; alone it needs less than 3 minutes
 kernels=( # series, Debian suite, the hooks that programs are attached with
 	"6.12 bookworm-backports tcx"
 	"6.1 bookworm clsact"
 )
-packages=(enforce/datapath overlay/device tests/netns)
-binaries=(datapath device netns-0 netns-1) # netns is run in two halves, side by side
+suites=(tests/netns:1 enforce/datapath:6 overlay/device:20) # and how many of their tests are run in one go
 # They are about the userspace device, which a kernel with WireGuard does not get.
-may_skip='device: (TestServerRestart/.*|TestSocketIsPrivate|TestWatch|TestStandby)|netns-.: TestUserspaceRestart'
+may_skip='device: (TestServerRestart/.*|TestSocketIsPrivate|TestWatch|TestStandby)|netns: TestUserspaceRestart'
 
 [[ $(uname -m) == x86_64 ]] || die "test-vm is for x86_64 only"
 ((EUID == 0)) || die "test-vm needs root"
@@ -23,7 +21,8 @@ trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/tests"
 cd "$REPO"
 git ls-files '*/testdata/*' | xargs cp --parents -t "$scratch/tests"
-for package in "${packages[@]}"; do
+for suite in "${suites[@]}"; do
+	package=${suite%:*}
 	step "building the tests of $package" \
 		env CGO_ENABLED=0 go test -c -o "$scratch/tests/$package/${package##*/}.test" "./$package"
 done
@@ -33,7 +32,7 @@ step "building the boot command" go build -o "$scratch/boot" ./tests/vm/boot
 boot() {
 	local kernel=$scratch/$1 status=0 guest
 	shift
-	"$scratch/boot" -kernel "$kernel/vmlinuz" -initrd "$kernel/initramfs" "$@" &
+	"$scratch/boot" -kernel "$kernel/vmlinuz" -initrd "$kernel/initramfs" -tests "$scratch/tests" "$@" &
 	guest=$!
 	trap 'kill "$guest"; wait "$guest"; exit 130' INT TERM
 	wait "$guest" || status=$?
@@ -57,8 +56,8 @@ for kernel in "${kernels[@]}"; do
 	log=$SIGNET_CACHE/log/vm-$series.log
 	rm -f "$log"
 	say "Linux $series under QEMU with $accel; console in $log"
-	boot "$series" -accel "$accel" -append "TIMEOUT=9m HALVED=netns SIGNET_WANT_WIREGUARD=kernel SIGNET_WANT_HOOKS=$hooks SIGNET_WANT_SCTP=sockets" -console "$log" \
-		-timeout "$limit" -may-skip "$may_skip" "${binaries[@]}" || failed+=("$series")
+	boot "$series" -accel "$accel" -append "TIMEOUT=5m LANES=3 SIGNET_WANT_WIREGUARD=kernel SIGNET_WANT_HOOKS=$hooks SIGNET_WANT_SCTP=sockets" -console "$log" \
+		-may-skip "$may_skip" "${suites[@]}" || failed+=("$series")
 	rm -r "${scratch:?}/$series"
 done
 ((${#failed[@]} == 0)) || die "failed on Linux ${failed[*]}"

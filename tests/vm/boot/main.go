@@ -1,28 +1,23 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"regexp"
-	"runtime"
-	"strings"
 	"syscall"
 	"time"
 )
 
 type options struct {
-	accel, kernel, initrd, append, console string
+	accel, kernel, initrd, append, console, tests string
 
-	timeout time.Duration
+	timeout, limit, budget time.Duration
+
 	maySkip *regexp.Regexp
-	tests   []string
+	suites  []string
 }
 
 func main() { os.Exit(run()) }
@@ -35,21 +30,17 @@ func run() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("not at its end after %s", o.timeout))
-	defer cancel()
-
-	began := time.Now()
-	r := newReport(os.Stdout, o.maySkip, o.tests)
-	used, err := boot(ctx, o, r)
-	problems := r.problems()
+	left, err := list(o.tests, o.suites)
 	if err != nil {
-		problems = append(problems, err.Error())
+		fmt.Fprintln(os.Stderr, "error:", err)
+		return 2
 	}
+	r := newReport(os.Stdout, o.maySkip, left)
+	problems := o.bootAll(ctx, left, r)
+	problems = append(problems, r.problems()...)
 	for _, p := range problems {
 		fmt.Println("FAIL ", p)
 	}
-	fmt.Printf("%d tests passed, %d failed, %d skipped, in %s with %s of processor time\n", r.passed, r.failed, len(r.skipped),
-		time.Since(began).Round(time.Second), used.Round(time.Second))
 	if len(problems) > 0 {
 		return 1
 	}
@@ -63,61 +54,68 @@ func parseOptions() (options, error) {
 	flag.StringVar(&o.initrd, "initrd", "", "the initramfs `file`")
 	flag.StringVar(&o.append, "append", "", "more for the kernel's command line; NAME=VALUE goes to init's environment")
 	flag.StringVar(&o.console, "console", os.DevNull, "the `file` that gets both serial ports' output, at its end")
-	flag.DurationVar(&o.timeout, "timeout", 3*time.Minute, "how long the guest may run")
+	flag.StringVar(&o.tests, "tests", "", "the `directory` that the guest has as /src")
+	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long a boot may go on before it is ended")
+	flag.DurationVar(&o.limit, "limit", 3*time.Minute, "how long a boot may take")
+	flag.DurationVar(&o.budget, "budget", 100*time.Second, "how long after its start a boot gets more to run")
 	maySkip := flag.String("may-skip", "", "regular `expression` of the tests that may be skipped")
 	flag.Parse()
 	var err error
 	o.maySkip, err = regexp.Compile("^(" + *maySkip + ")$")
-	o.tests = flag.Args()
+	o.suites = flag.Args()
 	return o, err
 }
 
-// boot runs the guest to its end, which ctx can bring about, and says how
-// much processor time that took.
-func boot(ctx context.Context, o options, r *report) (used time.Duration, err error) {
-	console, err := os.OpenFile(o.console, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		return 0, err
+// bootAll boots until every unit has been run, once at least, and says what was
+// wrong with the boots.
+func (o options) bootAll(ctx context.Context, left queue, r *report) (problems []string) {
+	began := time.Now()
+	boots := 0
+	for boots == 0 || len(left) > 0 {
+		boots++
+		problem, last := o.bootOnce(ctx, boots, &left, r)
+		if problem != "" {
+			problems = append(problems, problem)
+		}
+		if last {
+			break
+		}
 	}
-	defer console.Close()
-
-	// QEMU 7.2 emulates cmpxchg16b wrongly: the guest must not use it.
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", o.accel, "-cpu", "max,-cx16", "-smp", "2", "-m", "2048",
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-kernel", o.kernel, "-initrd", o.initrd,
-		"-append", strings.TrimSpace("console=ttyS0 panic=-1 "+o.append),
-		"-chardev", "file,id=kernel,append=on,path="+o.console, "-serial", "chardev:kernel", "-serial", "stdio")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return 0, err
-	}
-	runtime.LockOSThread() // the guest dies with this thread
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		return 0, err
-	}
-	readErr := read(io.TeeReader(out, console), r)
-	err = cmd.Wait()
-	used = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	if ctx.Err() != nil {
-		return used, fmt.Errorf("the guest was stopped: %w", context.Cause(ctx))
-	}
-	return used, errors.Join(readErr, err)
+	fmt.Printf("%d tests passed, %d failed, %d skipped, in %d boots and %s\n",
+		r.passed, r.failed, len(r.skipped), boots, time.Since(began).Round(time.Second))
+	return problems
 }
 
-func read(in io.Reader, r *report) error {
-	lines := bufio.NewReader(in)
-	for {
-		line, err := lines.ReadString('\n')
-		if line != "" {
-			r.line(strings.TrimRight(line, "\r\n"))
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read the console: %w", err)
-		}
+// bootOnce says what was wrong with a boot, and whether there is no point in
+// another.
+func (o options) bootOnce(ctx context.Context, number int, left *queue, r *report) (problem string, last bool) {
+	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("not at its end after %s", o.timeout))
+	defer cancel()
+	r.ended = false
+	before := r.passed + r.failed + len(r.skipped)
+	got, err := o.boot(ctx, left, r)
+	fmt.Printf("boot %d: %d tests in %s of at most %s, with %s of processor time\n", number,
+		r.passed+r.failed+len(r.skipped)-before, got.took.Round(time.Second), o.limit, got.used.Round(time.Second))
+	switch {
+	case err != nil:
+		return fmt.Sprintf("boot %d: %v", number, err), true
+	case !r.ended:
+		return fmt.Sprintf("boot %d: the guest did not reach its end", number), true
+	case got.units == 0 && len(*left) > 0:
+		return fmt.Sprintf("boot %d asked for nothing to run", number), true
 	}
+	return o.tooLong(number, got), false
+}
+
+// tooLong is the problem of a boot that took longer than it may although it had
+// the processors: one that got little of them says nothing about itself.
+func (o options) tooLong(number int, got outcome) string {
+	if got.took <= o.limit {
+		return ""
+	}
+	if got.used <= o.limit {
+		fmt.Printf("boot %d took longer than %s, as this machine had other things to do\n", number, o.limit)
+		return ""
+	}
+	return fmt.Sprintf("boot %d took %s, more than %s", number, got.took.Round(time.Second), o.limit)
 }

@@ -19,92 +19,106 @@ var (
 	chatter = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME) `)
 )
 
-// report follows the guest's second serial port. It passes on what a reader
+// report follows the guests' second serial ports. It passes on what a reader
 // wants at once and remembers what has to be judged at the end.
 type report struct {
-	out      io.Writer
-	maySkip  *regexp.Regexp
-	binaries map[string]*binary
-	ended    bool
+	out     io.Writer
+	maySkip *regexp.Regexp
+	ended   bool // the guest, by its own word
+
+	units  map[string]*running
+	passes map[string]int // by binary
+	ran    map[string]int // by binary and test: how often one ended, whatever the outcome
 
 	passed, failed int // tests, not counting subtests
 	skipped        []string
 }
 
-// binary is a test binary that has to run.
-type binary struct {
+// running is a unit that a guest was given.
+type running struct {
+	unit
 	status string   // "" until it ended
-	passed int      // tests
 	kept   []string // output since the last test ended
 }
 
-func newReport(out io.Writer, maySkip *regexp.Regexp, names []string) *report {
-	r := &report{out: out, maySkip: maySkip, binaries: map[string]*binary{}}
-	for _, name := range names {
-		r.binaries[name] = &binary{}
+// newReport expects that all these units are run.
+func newReport(out io.Writer, maySkip *regexp.Regexp, all queue) *report {
+	r := &report{out: out, maySkip: maySkip, units: map[string]*running{}, passes: map[string]int{}, ran: map[string]int{}}
+	for _, u := range all {
+		r.passes[u.binary] = 0
+		for _, test := range u.tests {
+			r.ran[u.binary+": "+test] = 0
+		}
 	}
 	return r
 }
 
-func (r *report) line(line string) {
+// expect says that a guest is given a unit.
+func (r *report) expect(u unit) { r.units[u.name] = &running{unit: u} }
+
+// line takes one in, and reports whether it asks for something to run.
+func (r *report) line(line string) (asks bool) {
 	name, text, _ := strings.Cut(line, " ")
-	b := r.binaries[name]
+	u := r.units[name]
 	words, marked := strings.CutPrefix(text, marker+"exit ")
 	switch {
+	case line == marker+"next":
+		return true
 	case line == marker+"end":
 		r.ended = true
-	case b == nil:
+	case u == nil:
 		r.print(strings.TrimPrefix(line, marker))
 	case marked:
-		b.status = words
+		u.status = words
 		if words != "0" {
-			r.flush(name)
+			r.flush(u)
 		}
-		b.kept = nil
+		u.kept = nil
 	default:
-		r.output(name, text)
+		r.output(u, text)
 	}
+	return false
 }
 
-// output takes a line of a binary's.
-func (r *report) output(name, line string) {
-	b := r.binaries[name]
+// output takes a line of a unit's.
+func (r *report) output(u *running, line string) {
 	if chatter.MatchString(line) {
 		return
 	}
 	if strings.Contains(line, platform) {
 		r.print(strings.TrimSpace(line))
 	}
-	if len(b.kept) < maxKept {
-		b.kept = append(b.kept, line)
+	if len(u.kept) < maxKept {
+		u.kept = append(u.kept, line)
 	}
 	m := result.FindStringSubmatch(line)
 	if m == nil {
 		return
 	}
-	verdict, top := m[2], m[1] == ""
+	verdict, top, test := m[2], m[1] == "", u.binary+": "+m[3]
 	if verdict == "SKIP" {
-		r.skipped = append(r.skipped, name+": "+m[3])
+		r.skipped = append(r.skipped, test)
 	}
-	switch {
-	case !top:
+	if !top {
 		return
-	case verdict == "PASS":
+	}
+	r.ran[test]++
+	switch verdict {
+	case "PASS":
 		r.passed++
-		b.passed++
-		b.kept = b.kept[len(b.kept)-1:]
-	case verdict == "FAIL":
+		r.passes[u.binary]++
+		u.kept = u.kept[len(u.kept)-1:]
+	case "FAIL":
 		r.failed++
 	}
-	r.flush(name)
+	r.flush(u)
 }
 
-func (r *report) flush(name string) {
-	b := r.binaries[name]
-	for _, line := range b.kept {
-		r.print(name + " " + line)
+func (r *report) flush(u *running) {
+	for _, line := range u.kept {
+		r.print(u.binary + " " + line)
 	}
-	b.kept = nil
+	u.kept = nil
 }
 
 func (r *report) print(line string) { fmt.Fprintln(r.out, line) }
@@ -112,24 +126,30 @@ func (r *report) print(line string) { fmt.Fprintln(r.out, line) }
 // problems says, at the end, why the run did not pass.
 func (r *report) problems() []string {
 	var found []string
-	for name, b := range r.binaries {
-		switch {
-		case b.status == "":
-			r.flush(name)
+	for name, u := range r.units {
+		switch u.status {
+		case "0":
+		case "":
+			r.flush(u)
 			found = append(found, name+" did not end")
-		case b.status != "0":
-			found = append(found, name+" ended with status "+b.status)
-		case b.passed == 0:
-			found = append(found, name+" passed no test")
+		default:
+			found = append(found, name+" ended with status "+u.status)
+		}
+	}
+	for binary, count := range r.passes {
+		if count == 0 {
+			found = append(found, binary+" passed no test")
+		}
+	}
+	for test, times := range r.ran {
+		if times != 1 {
+			found = append(found, fmt.Sprintf("%s ran %d times, not once", test, times))
 		}
 	}
 	for _, test := range r.skipped {
 		if !r.maySkip.MatchString(test) {
 			found = append(found, test+" was skipped and has to run here")
 		}
-	}
-	if !r.ended {
-		found = append(found, "the guest did not reach its end")
 	}
 	slices.Sort(found)
 	return found

@@ -5,35 +5,89 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const good = `@@ Linux 6.1.0
-device === RUN   TestRoutes
-device     routes_test.go:7: noise
-netns === RUN   TestPlatform
-device --- PASS: TestRoutes (0.21s)
-device === RUN   TestWatch
-netns     platform_test.go:5: platform: Linux 6.1.0, hooks: clsact
-device     watch_test.go:9: the kernel has WireGuard
-device --- SKIP: TestWatch (0.00s)
-device PASS
-device @@ exit 0
-netns --- PASS: TestPlatform (0.01s)
-netns PASS
-netns @@ exit 0
+@@ next
+@@ next
+device#0 === RUN   TestRoutes
+device#0     routes_test.go:7: noise
+netns#1 === RUN   TestPlatform
+device#0 --- PASS: TestRoutes (0.21s)
+device#0 === RUN   TestWatch
+netns#1     platform_test.go:5: platform: Linux 6.1.0, hooks: clsact
+device#0     watch_test.go:9: the kernel has WireGuard
+device#0 --- SKIP: TestWatch (0.00s)
+device#0 PASS
+device#0 @@ exit 0
+netns#1 --- PASS: TestPlatform (0.01s)
+netns#1 PASS
+netns#1 @@ exit 0
+@@ next
 @@ end
 `
 
-// follow reports on the console of a guest that has device and netns to run.
+// suites is what a guest has to run.
+func suites() queue {
+	return append(split("device", "/src/device.test", "TestRoutes\nTestWatch\nok\n", 2),
+		split("netns", "/src/netns.test", "TestBlocks\nTestPlatform\nBenchmarkX\n", 1)[1:]...)
+}
+
+// follow reports on the console of a guest that gets all units.
 func follow(t *testing.T, console string) (r *report, problems []string, shown string) {
 	t.Helper()
 	var out strings.Builder
-	r = newReport(&out, regexp.MustCompile("^(device: TestWatch|netns: TestServer/.*)$"), []string{"device", "netns"})
-	if err := read(strings.NewReader(strings.ReplaceAll(console, "\n", "\r\n")), r); err != nil {
+	left := suites()
+	r = newReport(&out, regexp.MustCompile("^(device: TestWatch|netns: TestServer/.*)$"), left)
+	err := read(strings.NewReader(strings.ReplaceAll(console, "\n", "\r\n")), func(line string) {
+		if r.line(line) {
+			if u, ok := left.take(); ok {
+				r.expect(u)
+			}
+		}
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	problems = r.problems()
+	if !r.ended {
+		problems = append(problems, "no end")
+	}
 	return r, problems, out.String()
+}
+
+func TestQueue(t *testing.T) {
+	left := suites()
+	var got []string
+	for u, ok := left.take(); ok; u, ok = left.take() {
+		got = append(got, u.order())
+	}
+	want := []string{"device#0 /src/device.test ^(TestRoutes|TestWatch)$", "netns#1 /src/netns.test ^(TestPlatform)$"}
+	if !slices.Equal(got, want) {
+		t.Errorf("orders %q, want %q", got, want)
+	}
+	if units := split("x", "", "TestA\nTestB\nFuzzC\nExampleD\nTestE\n", 2); len(units) != 3 || !slices.Equal(units[1].tests, []string{"FuzzC", "ExampleD"}) {
+		t.Errorf("units %v", units)
+	}
+}
+
+// TestTooLong: a boot that takes longer than it may fails, unless it had to wait
+// for the processors.
+func TestTooLong(t *testing.T) {
+	o := options{limit: time.Minute}
+	for _, c := range []struct {
+		took, used time.Duration
+		bad        bool
+	}{
+		{time.Minute, 2 * time.Minute, false},
+		{61 * time.Second, 2 * time.Minute, true},
+		{5 * time.Minute, 59 * time.Second, false},
+	} {
+		if problem := o.tooLong(1, outcome{took: c.took, used: c.used}); (problem != "") != c.bad {
+			t.Errorf("%s with %s of processor time: %q", c.took, c.used, problem)
+		}
+	}
 }
 
 func TestGoodRun(t *testing.T) {
@@ -65,29 +119,39 @@ func TestProblems(t *testing.T) {
 			[]string{"device passed no test"},
 			"noise",
 		},
-		{"a binary fails", "netns @@ exit 0", "netns @@ exit 2", []string{"netns ended with status 2"}, ""},
+		{"a binary fails", "netns#1 @@ exit 0", "netns#1 @@ exit 2", []string{"netns#1 ended with status 2"}, ""},
 		{
-			"a binary crashes", "netns --- PASS: TestPlatform (0.01s)\nnetns PASS\nnetns @@ exit 0", "netns panic: oh\nnetns @@ exit 2",
-			[]string{"netns ended with status 2"},
+			"a binary crashes", "netns#1 --- PASS: TestPlatform (0.01s)\nnetns#1 PASS\nnetns#1 @@ exit 0", "netns#1 panic: oh\nnetns#1 @@ exit 2",
+			[]string{"netns passed no test", "netns#1 ended with status 2", "netns: TestPlatform ran 0 times, not once"},
 			"panic: oh",
 		},
-		{"a binary does not end", "netns @@ exit 0\n", "", []string{"netns did not end"}, ""},
+		{"a binary does not end", "netns#1 @@ exit 0\n", "", []string{"netns#1 did not end"}, ""},
 		{
-			"the guest dies", "netns PASS\nnetns @@ exit 0\n@@ end\n", "netns noise\nKernel panic\n",
-			[]string{"netns did not end", "the guest did not reach its end"},
+			"the guest dies", "netns#1 PASS\nnetns#1 @@ exit 0\n@@ next\n@@ end\n", "netns#1 noise\nKernel panic\n",
+			[]string{"netns#1 did not end", "no end"},
 			"Kernel panic",
 		},
 		{
-			"a test is skipped", "netns PASS", "netns --- SKIP: TestOther (0s)",
+			"a test is skipped", "netns#1 PASS", "netns#1 --- SKIP: TestOther (0s)",
 			[]string{"netns: TestOther was skipped and has to run here"},
 			"",
 		},
 		{
-			"a subtest is skipped", "netns PASS", "netns     --- SKIP: TestPlatform/IPv6 (0.0s)",
+			"a subtest is skipped", "netns#1 PASS", "netns#1     --- SKIP: TestPlatform/IPv6 (0.0s)",
 			[]string{"netns: TestPlatform/IPv6 was skipped and has to run here"},
 			"",
 		},
-		{"a subtest is skipped that may be", "netns PASS", "netns     --- SKIP: TestServer/SIGTERM (0.0s)", nil, ""},
+		{
+			"a test is not run", "device#0 --- SKIP: TestWatch (0.00s)\n", "",
+			[]string{"device: TestWatch ran 0 times, not once"},
+			"",
+		},
+		{
+			"a test is run twice", "netns#1 PASS", "netns#1 --- PASS: TestPlatform (0s)",
+			[]string{"netns: TestPlatform ran 2 times, not once"},
+			"",
+		},
+		{"a subtest is skipped that may be", "netns#1 PASS", "netns#1     --- SKIP: TestServer/SIGTERM (0.0s)", nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			console := strings.Replace(good, c.old, c.new, 1)
