@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -129,7 +130,7 @@ func TestUsage(t *testing.T) {
 		t.Errorf("usage %v", usage)
 	}
 	n.play(t, []step{{pod(podA(), udp(addrA+":4000", addrFar+":53").fragments(7, 8)[0]), "tunnel"}})
-	if usage, err = n.Usage(); err != nil || !cmp.Equal(usage[11], Usage{"fragments", 1, 8192}) {
+	if usage, err = n.Usage(); err != nil || !slices.Contains(usage, Usage{"fragments", 1, 8192}) {
 		t.Errorf("after a first fragment: %v, %v", usage, err)
 	}
 }
