@@ -9,7 +9,7 @@ import (
 // joins, without any policy.
 func measureLocal(t *lab) ([]report.Row, error) {
 	p := newPods(t)
-	a, b := p.RoutedPair()
+	a, b, _ := p.RoutedPair()
 	const against = "routed veth pair"
 	rows, err := measure.Comparison{
 		Metrics: []measure.Metric{{Name: "local-tcp", Unit: "Gbit/s", Target: report.Target{AtLeast: 1}}},

@@ -36,6 +36,7 @@ var benchmarks = []benchmark{
 	{"local", measureLocal},
 	{"service", measureService},
 	{"verdict", measureVerdict},
+	{"filters", measureFilters},
 	{"cni", measureApart("cni")},
 	{"events", measureEvents},
 	{"compile", measureCompile},

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/internal/locations"
@@ -121,4 +124,30 @@ func (n *Node) UpgradeDatapath() error {
 	}
 	c.must(c.applyPolicies())
 	return n.Try(func() error { return errors.Join(attachAll(dp, n.datapathConfig()), dp.DropOtherLayouts()) })
+}
+
+// ForgetFlows empties the flow table: every packet is a flow's first again.
+func (n *Node) ForgetFlows() error {
+	return n.Try(func() error {
+		pins, err := filepath.Glob(filepath.Join(n.pinPath(), "maps-*", "flows"))
+		if err != nil || len(pins) != 1 {
+			return fmt.Errorf("find the flow table: %v: %w", pins, err)
+		}
+		flows, err := ebpf.LoadPinnedMap(pins[0], nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = flows.Close() }() // a file descriptor of this process
+		var keys [][]byte
+		var key, value []byte
+		for entries := flows.Iterate(); entries.Next(&key, &value); {
+			keys = append(keys, bytes.Clone(key))
+		}
+		for _, key := range keys {
+			if err := flows.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+				return err
+			}
+		}
+		return nil
+	})
 }

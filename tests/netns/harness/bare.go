@@ -93,9 +93,9 @@ func addVXLAN(local, remote, addr netip.Addr) error {
 
 // RoutedPair gives two namespaces that a router joins by a veth pair each: the
 // way between two pods of one node without any network policy.
-func (c *Cluster) RoutedPair() (a, b *Host) {
+func (c *Cluster) RoutedPair() (a, b *Host, router *Namespace) {
 	c.t.Helper()
-	router := newNamespace(c.t, "router")
+	router = newNamespace(c.t, "router")
 	c.must(router.Try(prepareRouter))
 	ends := [2]*Host{}
 	for i := range ends {
@@ -104,5 +104,5 @@ func (c *Cluster) RoutedPair() (a, b *Host) {
 		c.must(router.Try(func() error { return n.plug(n.name, c.Nodes[0].Plan.MTU.Pods, addr) }))
 		ends[i] = &Host{Namespace: n, Addr: addr}
 	}
-	return ends[0], ends[1]
+	return ends[0], ends[1], router
 }

@@ -199,6 +199,16 @@ func (c *Cluster) LabelNamespace(name string, labels map[string]string) {
 	c.namespaces[name] = labels
 }
 
+// Introduce lets every node know the identities of pods with these labels, from
+// the next policies on.
+func (c *Cluster) Introduce(labels ...Labels) {
+	c.t.Helper()
+	for _, l := range labels {
+		_, err := c.identify(l.Namespace, l.Pod)
+		c.must(err)
+	}
+}
+
 // identify gives the number of a pod with these labels.
 func (c *Cluster) identify(namespace string, labels map[string]string) (identity.ID, error) {
 	ignore := identity.DefaultIgnore().Counting(policy.NamedKeys(c.policies))
