@@ -136,15 +136,18 @@ func (a *attestation) update(word uint64, ids []identity.ID, added, removed *boo
 	if slices.Equal(ids, before) {
 		return nil
 	}
+	var fresh []bpfAttestedKey
 	for _, id := range ids {
-		if _, known := slices.BinarySearch(before, id); known {
-			continue
+		if _, known := slices.BinarySearch(before, id); !known {
+			fresh = append(fresh, bpfAttestedKey{Prefix: word, Identity: uint32(id)})
 		}
-		key := bpfAttestedKey{Prefix: word, Identity: uint32(id)}
-		if err := a.table.Put(key, uint8(1)); err != nil {
-			return fmt.Errorf("write %v to map %s (room for %d entries): %w", key, a.table, a.table.MaxEntries(), err)
-		}
+	}
+	if len(fresh) > 0 {
 		*added = true
+		if _, err := a.table.BatchUpdate(fresh, slices.Repeat([]uint8{1}, len(fresh)), nil); err != nil {
+			return fmt.Errorf("write %d entries, the first %v, to map %s (room for %d): %w",
+				len(fresh), fresh[0], a.table, a.table.MaxEntries(), err)
+		}
 	}
 	for _, id := range before {
 		if _, stays := slices.BinarySearch(ids, id); stays {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -12,13 +13,20 @@ import (
 
 	"github.com/signet-cni/signet/internal/kube/api"
 	"github.com/signet-cni/signet/tests/bench/report"
+	"github.com/signet-cni/signet/tests/control/worker"
 )
 
 // starts is how often the agent is started in each stage; the medians count.
 const starts = 3
 
-// settleTime is how long a started agent runs before it is looked at.
-const settleTime = 3 * time.Second
+// What a started agent needs for its start is given back, and then what it takes
+// stays the same. It is looked at when it has done so within settled, for
+// settleTime, and after settleMost at the latest.
+const (
+	settled    = 0.01
+	settleTime = 3 * time.Second
+	settleMost = 15 * time.Second
+)
 
 // usage is what one agent takes in one stage.
 type usage struct {
@@ -36,8 +44,7 @@ func (n *node) measureAgent(ctx context.Context, stage size) (usage, error) {
 		if err != nil {
 			return u, err
 		}
-		time.Sleep(settleTime)
-		resident, err := agent.Resident()
+		resident, err := settle(agent)
 		maps, mapsErr := agent.Maps()
 		agent.Stop()
 		if err := errors.Join(err, mapsErr); err != nil {
@@ -55,6 +62,22 @@ func (n *node) measureAgent(ctx context.Context, stage size) (usage, error) {
 		u.wireGuard, err = n.WireGuard().Resident()
 	}
 	return u, err
+}
+
+// settle gives an agent's resident memory in MiB once it stays the same.
+func settle(agent *worker.Process) (float64, error) {
+	began := time.Now()
+	var last float64
+	for since := began; time.Since(since) < settleTime && time.Since(began) < settleMost; time.Sleep(settleTime / 10) {
+		now, err := agent.Resident()
+		if err != nil {
+			return 0, err
+		}
+		if math.Abs(now-last) > settled*last {
+			since, last = time.Now(), now
+		}
+	}
+	return last, nil
 }
 
 // verified waits until the verifier has found all that the nodes list, and
