@@ -81,7 +81,7 @@ static __always_inline int admit_from_pod(struct __sk_buff *skb, struct context 
 
 #define UDP_LEN 8
 #define TCP_HEADER_WORDS 12 /* offset; in the upper half of the byte */
-#define MIN_POD_MTU 576	    /* no tunnel is narrower */
+#define MIN_POD_MTU 576     /* no tunnel is narrower */
 
 /* Is the packet, or what becomes of it on the wire, larger than the tunnel takes
  * by now? A pod keeps the MTU that it started with when the underlay's shrinks. */
@@ -95,7 +95,8 @@ static __always_inline bool too_large(struct __sk_buff *skb, struct context *c)
 	if (skb->gso_size) {
 		size = c->l4 - c->l3 + UDP_LEN + skb->gso_size;
 		if (c->protocol == IPPROTO_TCP) {
-			if (bpf_skb_load_bytes(skb, c->l4 + TCP_HEADER_WORDS, &words, sizeof(words)))
+			if (bpf_skb_load_bytes(skb, c->l4 + TCP_HEADER_WORDS, &words,
+					       sizeof(words)))
 				return false;
 			size += (words >> 4) * 4 - UDP_LEN;
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -101,7 +102,7 @@ func serveAgent(ctx context.Context) error {
 // those of the other.
 func (n *Node) UpgradeDatapath() error {
 	n.t.Helper()
-	c, before := n.cluster, n.Datapath.Endpoints()
+	before := n.Datapath.Endpoints()
 	found, err := filepath.Glob(filepath.Join(n.pinPath(), "maps-*"))
 	if err != nil || len(found) != 1 {
 		return fmt.Errorf("want one directory of maps: %v, %w", found, err)
@@ -109,21 +110,29 @@ func (n *Node) UpgradeDatapath() error {
 	if err := os.Rename(found[0], filepath.Join(n.pinPath(), "maps-older")); err != nil {
 		return err
 	}
+	return errors.Join(n.refill(before), n.Datapath.DropOtherLayouts())
+}
+
+// refill loads programs over empty maps, fills these as the agent does, and
+// attaches the programs.
+func (n *Node) refill(endpoints map[netip.Addr]datapath.Endpoint) error {
+	n.t.Helper()
+	c := n.cluster
 	n.Do(func() (err error) {
 		n.Datapath, err = datapath.Open(n.datapathConfig())
 		return err
 	})
 	dp := n.Datapath
 	n.t.Cleanup(func() { _ = dp.Close() })
-	_, err = dp.SetLocations(locations.Of(n.Plan))
+	_, err := dp.SetLocations(locations.Of(n.Plan))
 	c.must(err)
 	_, err = dp.SetServices(c.services)
 	c.must(err)
-	for _, ep := range before {
+	for _, ep := range endpoints {
 		c.must(dp.SetEndpoint(ep))
 	}
 	c.must(c.applyPolicies())
-	return n.Try(func() error { return errors.Join(attachAll(dp, n.datapathConfig()), dp.DropOtherLayouts()) })
+	return n.Try(func() error { return attachAll(dp, n.datapathConfig()) })
 }
 
 // ForgetFlows empties the flow table: every packet is a flow's first again.

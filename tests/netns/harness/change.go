@@ -1,14 +1,12 @@
 package harness
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
+	"os"
 
 	"github.com/vishvananda/netlink"
-	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"github.com/signet-cni/signet/overlay"
@@ -65,57 +63,42 @@ func (n *Node) Renumber(to netip.Addr) error {
 // ExpireSessions makes WireGuard give up the sessions with all peers, as it does
 // by itself when they are older than 180 s: it does so when its key changes.
 func (n *Node) ExpireSessions() error {
-	return n.Try(func() error {
-		control, err := wgctrl.New()
-		if err != nil {
-			return err
-		}
-		defer control.Close()
-		for _, name := range []string{overlay.DefaultDevice, overlay.DetourDevice} {
-			before, err := control.Device(name)
-			if err != nil {
-				return err
-			}
-			other, err := wgtypes.GeneratePrivateKey()
-			if err != nil {
-				return err
-			}
-			for _, key := range []wgtypes.Key{other, before.PrivateKey} {
-				if err := control.ConfigureDevice(name, wgtypes.Config{PrivateKey: &key}); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// Reboot ends what of the tunnel does not outlive a boot, devices and sessions,
-// and starts the node's agent. The key stays.
-func (n *Node) Reboot() error {
-	if n.Userspace() {
-		n.KillServer()
-	}
-	err := n.Try(func() error {
-		return errors.Join(removeLink(overlay.DefaultDevice), removeLink(overlay.DetourDevice))
-	})
-	if err == nil && n.wg.kind() == device.Userspace {
-		err = n.wg.startServer()
-	}
+	key, err := wgtypes.GeneratePrivateKey()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := n.Try(func() error { return n.tunnel.Restore(ctx) }); err != nil {
+	err = n.Try(func() error {
+		_, err := n.wg.first.Configure(device.Desired{
+			PrivateKey: key, ListenPort: overlay.DefaultPort, MTU: n.Plan.MTU.Device,
+			Address: n.Plan.Address, Address6: n.Plan.Address6, Peers: n.Plan.Peers, Routes: n.Plan.Routes,
+		})
 		return err
+	})
+	return errors.Join(err, n.configure())
+}
+
+// Reboot ends what does not outlive a boot, devices, sessions and all that the
+// datapath had pinned, and starts the node's agent. Keys and pods stay.
+func (n *Node) Reboot() error {
+	n.t.Helper()
+	endpoints := n.Datapath.Endpoints()
+	if n.Userspace() {
+		n.KillServer()
 	}
 	n.CloseDatapath()
-	n.OpenDatapath()
+	err := n.Try(func() error {
+		return errors.Join(removeLink(overlay.DefaultDevice), removeLink(overlay.DetourDevice), os.RemoveAll(n.pinPath()))
+	})
+	if err != nil {
+		return err
+	}
+	if n.wg, err = newWireGuard(n.Namespace); err != nil {
+		return err
+	}
 	if err := n.OpenTunnel(); err != nil {
 		return err
 	}
-	return n.sync(n.cluster.publications())
+	return errors.Join(n.refill(endpoints), n.sync(n.cluster.publications()))
 }
 
 func removeLink(name string) error {
