@@ -34,9 +34,6 @@ func judge(own candidate, nodes []overlay.Node, cfg Config) ([]candidate, []Refu
 		}
 		c, refusal := check(n, cfg)
 		if refusal != nil {
-			if refusal.Reason == BadEndpoint {
-				refusal.Other = hostOf(n.Endpoint.Addr(), append(nodes[:len(nodes):len(nodes)], own.node), n.Name)
-			}
 			refused = append(refused, *refusal)
 			continue
 		}
@@ -52,22 +49,26 @@ func judge(own candidate, nodes []overlay.Node, cfg Config) ([]candidate, []Refu
 		}
 		refused = append(refused, c.refusals...)
 	}
+	nameHosts(refused, nodes, append(good, own))
 	slices.SortFunc(refused, compareRefusal)
 	return good, slices.Compact(refused)
 }
 
-// sorted orders a copy of nodes by name, and by key where names are equal.
-// hostOf names the node, other than one, whose pods could have an address; "" if
-// there is none.
-func hostOf(a netip.Addr, nodes []overlay.Node, except string) string {
-	for _, n := range nodes {
-		if n.Name != except && slices.ContainsFunc(n.PodCIDRs, func(p netip.Prefix) bool { return p.Contains(a) }) {
-			return n.Name
+// nameHosts names the node among whose pods a refused endpoint is.
+func nameHosts(refused []Refusal, nodes []overlay.Node, good []candidate) {
+	for i, r := range refused {
+		if r.Reason != BadEndpoint {
+			continue
+		}
+		n := nodes[slices.IndexFunc(nodes, func(n overlay.Node) bool { return n.Name == r.Node })]
+		host := slices.IndexFunc(good, func(c candidate) bool { return c.pods.Contains(n.Endpoint.Addr()) })
+		if host >= 0 {
+			refused[i].Other = good[host].node.Name
 		}
 	}
-	return ""
 }
 
+// sorted orders a copy of nodes by name, and by key where names are equal.
 func sorted(nodes []overlay.Node) []overlay.Node {
 	return slices.SortedFunc(slices.Values(nodes), func(a, b overlay.Node) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.PublicKey.String(), b.PublicKey.String()))
@@ -177,6 +178,8 @@ func settleRanges(field []*contender, held map[claim]string) {
 		}
 		if held[rangeClaim(c.pods.V4)] != c.node.Name {
 			c.refuse(OverlappingCIDR, outer, detail)
+		} else if c.pods.V4 == outer.pods.V4 {
+			outer = c // those that follow are in conflict with the holder
 		}
 	}
 }
