@@ -79,8 +79,8 @@ func TestRestart(t *testing.T) {
 	crashed.add(t)
 	before := a.manager.Endpoints()
 	a.stop()
+	removeLink(t, key(crashed.id).HostIfName()) // before the kernel does, some time after the namespace's end
 	crashed.destroy(t)
-	removeLink(t, key(crashed.id).HostIfName())
 	if err := os.RemoveAll(filepath.Join(a.dir, "ipam")); err != nil { // the endpoints' files suffice
 		t.Fatal(err)
 	}

@@ -95,14 +95,9 @@ func withUndo(err, undo error) error {
 	return types.NewError(code, err.Error(), "roll back: "+undo.Error())
 }
 
-// build makes the interface pair of a fresh lease and connects it. A pair that
-// a killed ADD left makes way.
+// build makes the interface pair of a fresh lease and connects it.
 func (a attachment) build(ctx context.Context, lease wire.Lease) error {
-	plan := a.plan(lease)
-	if err := veth.Delete(plan.HostName); err != nil {
-		return err
-	}
-	index, err := veth.Create(plan, a.netns)
+	index, err := veth.Create(a.plan(lease), a.netns)
 	if err != nil {
 		return err
 	}
@@ -119,7 +114,7 @@ func (a attachment) connect(ctx context.Context, lease wire.Lease, index int) er
 	if err != nil {
 		return err
 	}
-	return veth.Open(plan)
+	return veth.Open(plan, index)
 }
 
 func (a attachment) plan(lease wire.Lease) veth.Plan { return planOf(a.key, lease) }

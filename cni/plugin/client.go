@@ -31,15 +31,9 @@ const (
 var errAbsent = errors.New("the signet agent is absent")
 
 // client speaks to the agent. Every call has a connection of its own.
-type client struct {
-	socket string
-	http   *http.Client
-}
+type client struct{ socket string }
 
-func dialer(socket string) *client {
-	transport := unixsocket.Transport(socket, errAbsent)
-	return &client{socket: socket, http: &http.Client{Transport: transport, Timeout: callTime}}
-}
+func dialer(socket string) *client { return &client{socket: socket} }
 
 func (c *client) allocate(ctx context.Context, key wire.Key, req wire.AllocateRequest) (wire.Lease, error) {
 	req.Header = wire.NewHeader()
@@ -108,13 +102,15 @@ func once[T wire.Message](ctx context.Context, c *client, method, path string, b
 			return answer, fmt.Errorf("ask the signet agent: %w", err)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://signet"+path, &content)
 	if err != nil {
 		return answer, fmt.Errorf("ask the signet agent: %w", err)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := unixsocket.Once(req, c.socket, errAbsent)
 	if err != nil {
-		return answer, fmt.Errorf("ask the signet agent at %s: %w", c.socket, unwrapURL(err))
+		return answer, fmt.Errorf("ask the signet agent at %s: %w", c.socket, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it has been read
 	if resp.StatusCode != http.StatusOK {
@@ -134,13 +130,4 @@ func refusal(resp *http.Response) error {
 		return fmt.Errorf("the signet agent answered %s: %w", resp.Status, err)
 	}
 	return types.NewError(e.Code, e.Message, "")
-}
-
-// unwrapURL removes the made-up URL from an error of net/http.
-func unwrapURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
 }

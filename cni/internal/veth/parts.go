@@ -8,8 +8,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 
+	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -81,16 +84,12 @@ const minIPv6MTU = 1280
 
 // setUpIPv6 enables or disables IPv6 on an interface that is still down, and
 // keeps it quiet in either case.
-func setUpIPv6(ifName string, enabled bool) error {
-	link, err := net.InterfaceByName(ifName)
-	if err != nil {
-		return fmt.Errorf("find %s: %w", ifName, err)
-	}
-	if !enabled && link.MTU < minIPv6MTU {
+func setUpIPv6(ifName string, p Plan) error {
+	if !p.hasIPv6() && p.MTU < minIPv6MTU {
 		return nil
 	}
 	disable := "1"
-	if enabled {
+	if p.hasIPv6() {
 		disable = "0"
 	}
 	return sysctl("ipv6", ifName, append(slices.Clone(quietIPv6), setting{"disable_ipv6", disable})...)
@@ -105,9 +104,39 @@ func sysctl(family, ifName string, settings ...setting) error {
 	}
 	var errs []error
 	for _, s := range settings {
-		if err := os.WriteFile(filepath.Join(dir, ifName, s.key), []byte(s.value), 0); err != nil {
+		if err := s.write(filepath.Join(dir, ifName, s.key)); err != nil {
 			errs = append(errs, fmt.Errorf("set net.%s.conf.%s.%s: %w", family, ifName, s.key, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// write leaves alone what is right already: for some settings the kernel takes
+// the rtnl lock, and tries again and again while another process has it.
+func (s setting) write(path string) error {
+	is, err := os.ReadFile(path)
+	if err == nil && strings.TrimSpace(string(is)) == s.value {
+		return nil
+	}
+	return os.WriteFile(path, []byte(s.value), 0)
+}
+
+// within calls f in another network namespace, on the calling thread: a new one
+// takes longer than what there is to do.
+func within(other ns.NetNS, f func() error) error {
+	runtime.LockOSThread()
+	own, err := ns.GetCurrentNS()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = own.Close() }() // a file descriptor of this process
+	if err := other.Set(); err != nil {
+		return err
+	}
+	err = f()
+	if back := own.Set(); back != nil {
+		return errors.Join(err, back) // the thread stays locked: nobody else may get it
+	}
+	runtime.UnlockOSThread()
+	return err
 }

@@ -37,9 +37,34 @@ func (p Plan) hasIPv6() bool {
 }
 
 // Create makes the pair, with the pod's end configured and the host's end
-// down: no packet passes until Open. It returns the host end's index. On an
-// error the caller removes what exists with Delete.
+// down: no packet passes until Open. It returns the host end's index. A pair that
+// a killed ADD left makes way. On an error the caller removes what exists with
+// Delete.
 func Create(p Plan, pod ns.NetNS) (int, error) {
+	err := add(p, pod)
+	if errors.Is(err, unix.EEXIST) {
+		if err = Delete(p.HostName); err == nil {
+			err = add(p, pod)
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("create interfaces %s and, in the pod, %s: %w", p.HostName, p.PodName, err)
+	}
+	link, err := netlinksafe.LinkByName(p.HostName)
+	if err != nil {
+		return 0, fmt.Errorf("find host interface %s: %w", p.HostName, err)
+	}
+	if err := errors.Join(setUpIPv6(p.HostName, p), sysctl("ipv4", p.HostName, setting{"proxy_arp", "0"})); err != nil {
+		return 0, err
+	}
+	if err := within(pod, func() error { return setUpPod(p) }); err != nil {
+		return 0, fmt.Errorf("configure %s in the pod: %w", p.PodName, err)
+	}
+	return link.Attrs().Index, nil
+}
+
+// add makes both ends where they belong, in one request.
+func add(p Plan, pod ns.NetNS) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = p.HostName
 	attrs.MTU = p.MTU
@@ -49,26 +74,13 @@ func Create(p Plan, pod ns.NetNS) (int, error) {
 	pair.PeerHardwareAddr = p.PodMAC
 	pair.PeerMTU = uint32(p.MTU)
 	pair.PeerNamespace = netlink.NsFd(int(pod.Fd()))
-	if err := netlink.LinkAdd(pair); err != nil {
-		return 0, fmt.Errorf("create interfaces %s and, in the pod, %s: %w", p.HostName, p.PodName, err)
-	}
-	if err := errors.Join(setUpIPv6(p.HostName, p.hasIPv6()), sysctl("ipv4", p.HostName, setting{"proxy_arp", "0"})); err != nil {
-		return 0, err
-	}
-	if err := pod.Do(func(ns.NetNS) error { return setUpPod(p) }); err != nil {
-		return 0, fmt.Errorf("configure %s in the pod: %w", p.PodName, err)
-	}
-	index, ok, err := Index(p.HostName)
-	if err == nil && !ok {
-		err = fmt.Errorf("host interface %s vanished", p.HostName)
-	}
-	return index, err
+	return netlink.LinkAdd(pair)
 }
 
 // setUpPod runs in the pod's namespace. IPv6 is made quiet while the interface
 // is still down, so that not one router solicitation leaves it.
 func setUpPod(p Plan) error {
-	if err := setUpIPv6(p.PodName, p.hasIPv6()); err != nil {
+	if err := setUpIPv6(p.PodName, p); err != nil {
 		return err
 	}
 	link, err := netlinksafe.LinkByName(p.PodName)
@@ -107,13 +119,10 @@ func addToPod(link netlink.Link, a Address, hostMAC net.HardwareAddr) error {
 	return nil
 }
 
-// Open lets packets through: it sets the host's end up and gives the host the
-// neighbour and the route to the pod. It may be repeated.
-func Open(p Plan) error {
-	link, err := netlinksafe.LinkByName(p.HostName)
-	if err != nil {
-		return fmt.Errorf("find host interface %s: %w", p.HostName, err)
-	}
+// Open lets packets through: it sets the host's end, of the given index, up and
+// gives the host the neighbour and the route to the pod. It may be repeated.
+func Open(p Plan, index int) error {
+	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: p.HostName, Index: index}}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set up host interface %s: %w", p.HostName, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"strings"
 )
 
@@ -19,21 +18,38 @@ type Key struct {
 // HostIfPrefix begins the name of every host interface that Signet makes.
 const HostIfPrefix = "sgn"
 
-var (
-	containerID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
-	ifName      = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$`)
-	dnsLabel    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	podUID      = regexp.MustCompile(`^[a-zA-Z0-9-]{0,64}$`)
-)
+// is says whether text has at most so many bytes, which are letters, digits or
+// of others, and begins with a letter or digit. (Regular expressions would be
+// compiled at every start of the plugin.)
+func is(text string, most int, others string) bool {
+	if text == "" || len(text) > most || !alphanumeric(text[0]) {
+		return false
+	}
+	for i := range len(text) {
+		if !alphanumeric(text[i]) && strings.IndexByte(others, text[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func alphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// dnsLabel follows RFC 1123 section 2.1, in lower case.
+func dnsLabel(text string) bool {
+	return is(text, 63, "-") && alphanumeric(text[len(text)-1]) && text == strings.ToLower(text)
+}
 
 // Validate accepts what can safely stand in a path, in a sysctl name and in
 // the address store. It is stricter than the CNI specification: an interface
 // name begins with a letter or digit and is none that the kernel reserves.
 func (k Key) Validate() error {
-	if !containerID.MatchString(k.ContainerID) {
+	if !is(k.ContainerID, 128, "_.-") {
 		return fmt.Errorf("invalid container id %.140q", k.ContainerID)
 	}
-	if !ifName.MatchString(k.IfName) {
+	if !is(k.IfName, 15, "_.-") {
 		return fmt.Errorf("invalid interface name %.40q", k.IfName)
 	}
 	switch k.IfName {
@@ -46,18 +62,18 @@ func (k Key) Validate() error {
 // ValidatePod checks the names of a pod: a DNS label for the namespace, a DNS
 // subdomain for the pod; uid may be empty.
 func ValidatePod(namespace, pod, uid string) error {
-	if !dnsLabel.MatchString(namespace) {
+	if !dnsLabel(namespace) {
 		return fmt.Errorf("invalid pod namespace %.80q", namespace)
 	}
 	if pod == "" || len(pod) > 253 {
 		return errors.New("pod name is empty or longer than 253 bytes")
 	}
 	for label := range strings.SplitSeq(pod, ".") {
-		if !dnsLabel.MatchString(label) {
+		if !dnsLabel(label) {
 			return fmt.Errorf("invalid pod name %q", pod)
 		}
 	}
-	if !podUID.MatchString(uid) {
+	if uid != "" && !is("0"+uid, 65, "-") {
 		return fmt.Errorf("invalid pod uid %.80q", uid)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,36 @@ func FuzzKey(f *testing.F) {
 		}
 		if k.Validate() == nil && strings.ContainsAny(id+ifName, "/\x00\n\r :;%") {
 			t.Errorf("accepted %q %q", id, ifName)
+		}
+	})
+}
+
+// What is accepted is what these expressions say.
+func FuzzValidate(f *testing.F) {
+	containerID := regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+	ifName := regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$`)
+	dnsLabel := regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	podUID := regexp.MustCompile(`^[a-zA-Z0-9-]{0,64}$`)
+	long := strings.Repeat("a", 64)
+	for _, text := range []string{
+		"", "a", "-a", "a-", "a-b", "A", "a.b", "a_b", ".a", "é", "a\n", "0", "eth0.1", long, long[1:], long + long, long + long + "a", long[:15], long[:16],
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if got := (wire.Key{ContainerID: text, IfName: "eth0"}).Validate() == nil; got != containerID.MatchString(text) {
+			t.Errorf("container %q: %v", text, got)
+		}
+		if got := (wire.Key{ContainerID: "a", IfName: text}).Validate() == nil; got != ifName.MatchString(text) {
+			if !slices.Contains([]string{"lo", "all", "default"}, text) {
+				t.Errorf("interface %q: %v", text, got)
+			}
+		}
+		if got := wire.ValidatePod(text, "a", "") == nil; got != dnsLabel.MatchString(text) {
+			t.Errorf("namespace %q: %v", text, got)
+		}
+		if got := wire.ValidatePod("a", "a", text) == nil; got != podUID.MatchString(text) {
+			t.Errorf("uid %q: %v", text, got)
 		}
 	})
 }
