@@ -168,6 +168,7 @@ func (a *agent) openPods(ctx context.Context) error {
 		changed:    func() bool { return a.loops.stale.Swap(false) },
 		attest:     a.attest.ensure,
 		compiledIn: a.metrics.Compiled,
+		dropped:    a.forget,
 	})
 	pods, err := cni.New(ctx, cni.Config{
 		Dir:     a.cfg.runDir,

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/signet-cni/signet/enforce/policy"
@@ -54,31 +56,30 @@ func (h *hits) deniedBy(ref policy.PolicyRef) uint64 {
 	return h.denied[ref]
 }
 
-// keep forgets the policies that are gone, and gives them.
-func (h *hits) keep(policies []policy.Policy) (gone []policy.PolicyRef) {
-	here := map[policy.PolicyRef]bool{}
-	for _, p := range policies {
-		here[p.Ref()] = true
-	}
+// others gives the policies of which something was counted, but these.
+func (h *hits) others(policies []policy.Policy) []policy.PolicyRef {
+	found := map[policy.PolicyRef]bool{}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	dropped := map[policy.PolicyRef]bool{}
 	for rule := range h.rules {
-		if !here[rule.Policy] {
-			delete(h.rules, rule)
-			dropped[rule.Policy] = true
-		}
+		found[rule.Policy] = true
 	}
 	for ref := range h.denied {
-		if !here[ref] {
-			delete(h.denied, ref)
-			dropped[ref] = true
-		}
+		found[ref] = true
 	}
-	for ref := range dropped {
-		gone = append(gone, ref)
+	h.mu.Unlock()
+	for _, p := range policies {
+		delete(found, p.Ref())
 	}
-	return gone
+	return slices.Collect(maps.Keys(found))
+}
+
+func (h *hits) forget(gone []policy.PolicyRef) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, ref := range gone {
+		delete(h.denied, ref)
+	}
+	maps.DeleteFunc(h.rules, func(rule policy.RuleRef, _ uint64) bool { return slices.Contains(gone, rule.Policy) })
 }
 
 // Policies lists what this node enforces, and how often.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/signet-cni/signet/enforce/policy"
@@ -21,10 +22,11 @@ func TestHits(t *testing.T) {
 	if got := h.deniedBy(vip); got != 1 {
 		t.Errorf("denied %d, want 1", got)
 	}
-	if gone := h.keep([]policy.Policy{{Namespace: "concert", Name: "vip"}}); len(gone) != 0 {
+	if gone := h.others([]policy.Policy{{Namespace: "concert", Name: "vip"}}); len(gone) != 0 {
 		t.Errorf("gone: %v", gone)
 	}
-	if gone := h.keep(nil); len(gone) != 1 || gone[0] != vip || h.deniedBy(vip) != 0 {
+	gone := h.others(nil)
+	if h.forget(gone); !slices.Equal(gone, []policy.PolicyRef{vip}) || h.deniedBy(vip) != 0 || len(h.others(nil)) != 0 {
 		t.Errorf("gone: %v", gone)
 	}
 }

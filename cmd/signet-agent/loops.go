@@ -13,6 +13,7 @@ import (
 
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
+	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/internal/masquerade"
@@ -116,6 +117,7 @@ func (l *loops) changed(kind kube.Kind) {
 	case kube.NetworkPolicies:
 		l.revised.begin(time.Now())
 		l.revise.Poke()
+		return // the report follows what it would only hold up
 	case kube.Namespaces, kube.Identities:
 		l.stale.Store(true)
 		l.agent.propagation.begin(time.Now())
@@ -228,7 +230,7 @@ func (l *loops) syncRules(ctx context.Context) error {
 	noticed := l.agent.propagation.take()
 	err := l.agent.rules.sync(ctx)
 	l.agent.attest.wake(gatherTime) // an identity may have lost its last endpoint
-	l.agent.forgetHits()
+	l.agent.forgetOthers()
 	switch {
 	case err != nil:
 		l.agent.propagation.begin(noticed)
@@ -238,11 +240,17 @@ func (l *loops) syncRules(ctx context.Context) error {
 	return err
 }
 
-// forgetHits forgets what was counted of policies that are gone.
-func (a *agent) forgetHits() {
+// forgetOthers forgets what was counted of all policies but those that there are.
+func (a *agent) forgetOthers() {
 	policies, _ := a.watcher.Policies()
-	for _, gone := range a.hits.keep(policies) {
-		a.metrics.Forget(gone.Namespace, gone.Name)
+	a.forget(a.hits.others(policies))
+}
+
+// forget forgets what was counted of policies that are gone.
+func (a *agent) forget(gone []policy.PolicyRef) {
+	a.hits.forget(gone)
+	for _, ref := range gone {
+		a.metrics.Forget(ref.Namespace, ref.Name)
 	}
 }
 

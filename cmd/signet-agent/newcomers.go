@@ -90,7 +90,7 @@ func (l *loops) syncNewcomers(context.Context) error {
 // them.
 func (l *loops) syncRevised(context.Context) error {
 	err := l.quickly(&l.revised, l.agent.rules.revise)
-	l.agent.forgetHits()
+	l.report.Poke()
 	return err
 }
 

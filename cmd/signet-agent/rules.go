@@ -52,7 +52,9 @@ type rulesConfig struct {
 	attest func(context.Context, []identity.ID) (unverified []identity.ID, err error)
 	// compiledIn is told how long each compilation took.
 	compiledIn func(time.Duration)
-	log        *slog.Logger
+	// dropped is told which policies have gone, one by one.
+	dropped func([]policy.PolicyRef)
+	log     *slog.Logger
 }
 
 // rules keeps identities of this node's endpoints and the compiled policy in
@@ -233,6 +235,7 @@ func (r *rules) change(d policy.Diff) (done bool, err error) {
 	if len(d.Policies)+len(d.GonePolicies) > 0 {
 		r.policies = d.Amend(r.policies)
 		r.history.add(r.compiled.Explain)
+		r.dropped(d.GonePolicies)
 	} else {
 		r.history.grow(r.compiled.Explain)
 	}

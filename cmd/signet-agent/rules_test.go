@@ -184,7 +184,7 @@ func newTestRules(t *testing.T, c *fakeCluster) (*rules, *fakeKernel) {
 		endpoints: func() []cni.Endpoint { return c.endpoints }, log: slog.New(slog.DiscardHandler),
 		attest:     func(context.Context, []identity.ID) ([]identity.ID, error) { return nil, nil },
 		changed:    func() bool { return !c.still },
-		compiledIn: func(time.Duration) {}, audit: func() audit { return c.audit },
+		compiledIn: func(time.Duration) {}, dropped: func([]policy.PolicyRef) {}, audit: func() audit { return c.audit },
 	}), k
 }
 

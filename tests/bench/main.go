@@ -40,6 +40,7 @@ var benchmarks = []benchmark{
 	{"cni", measureApart("cni")},
 	{"events", measureEvents},
 	{"compile", measureCompile},
+	{"policy", measureApart("policy")},
 }
 
 // options say what to measure, and how.

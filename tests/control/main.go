@@ -28,18 +28,19 @@ func run() int {
 	flag.StringVar(&b.Etcd, "etcd", "etcd", "the command etcd")
 	flag.StringVar(&b.APIServer, "kube-apiserver", "kube-apiserver", "the command kube-apiserver")
 	kubectl := flag.String("kubectl", "kubectl", "the command kubectl")
+	listen := flag.String("listen", "127.0.0.1", "address that the API server serves at")
 	manifest := flag.String("manifest", "deploy/signet.yaml", "what to apply first")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
-	if err := control(ctx, b, *kubectl, *manifest, flag.Args()); err != nil {
+	if err := control(ctx, b, *listen, *kubectl, *manifest, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "control:", err)
 		return 1
 	}
 	return 0
 }
 
-func control(ctx context.Context, b plane.Binaries, kubectl, manifest string, command []string) (err error) {
+func control(ctx context.Context, b plane.Binaries, listen, kubectl, manifest string, command []string) (err error) {
 	if len(command) == 0 {
 		return errors.New("no command")
 	}
@@ -48,7 +49,7 @@ func control(ctx context.Context, b plane.Binaries, kubectl, manifest string, co
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	p, err := plane.Start(ctx, dir, "127.0.0.1", b)
+	p, err := plane.Start(ctx, dir, listen, b)
 	if err != nil {
 		return err
 	}

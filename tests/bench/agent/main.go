@@ -33,7 +33,8 @@ type options struct {
 
 // cases by their names.
 var cases = map[string]func(context.Context, options) ([]report.Row, error){
-	"cni": measureCNI,
+	"cni":    measureCNI,
+	"policy": measurePolicy,
 }
 
 func run() int {
@@ -44,9 +45,13 @@ func run() int {
 	flag.StringVar(&o.plugins, "plugins", "/opt/cni/bin", "directory of the CNI plugins ptp and host-local")
 	flag.IntVar(&o.rounds, "rounds", measure.MinRounds, "pairs of measurements of each comparison")
 	out := flag.String("out", "", "file for the rows")
+	member := flag.Int("member", -1, "instead of measuring, be this node of a fleet (the measurement starts these)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
+	if *member >= 0 {
+		return beMember(ctx, o, *member)
+	}
 	one, ok := cases[*name]
 	if !ok {
 		fmt.Fprintf(os.Stderr, "agent: no case %q; there are %s\n", *name, names)

@@ -34,6 +34,9 @@ func (n *Node) Start(command string, args ...string) (*Process, error) {
 	return p, nil
 }
 
+// ID is the process's.
+func (p *Process) ID() int { return p.cmd.Process.Pid }
+
 // Ended says whether the process has.
 func (p *Process) Ended() bool {
 	select {

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+
+	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/internal/kube"
+	"github.com/signet-cni/signet/tests/bench/measure"
+	"github.com/signet-cni/signet/tests/bench/report"
+)
+
+// Figures of the case policy.
+const (
+	fleetNodes    = 3
+	fleetSpaces   = 100
+	fleetPolicies = 1000
+	fleetSets     = 1000
+	// policyWrites is how often a sample writes the policy: it makes it, changes
+	// it and deletes it again.
+	policyWrites = 36
+	// policyPause is between two writes: each is to find everything idle.
+	policyPause = 40 * time.Millisecond
+	policyPoll  = 100 * time.Microsecond // of the kernel's tables
+	policyTime  = 10 * time.Second       // most that a write may take
+	// catchUp is what who stood still gets for what it missed.
+	catchUp = 300 * time.Millisecond
+	// probed is the policy that is written; each time it admits another of these
+	// ports.
+	probed    = "probed"
+	firstPort = 10_000
+	ports     = 30_000
+)
+
+// measurePolicy writes one policy in a cluster of many, and measures how long it
+// takes until all nodes enforce it; in turns with how long it takes until a bare
+// watch on all nodes has it.
+func measurePolicy(ctx context.Context, o options) (rows []report.Row, err error) {
+	core, err := connect()
+	if err != nil {
+		return nil, err
+	}
+	if err := fillFleet(ctx, core); err != nil {
+		return nil, err
+	}
+	f, err := newFleet(ctx, o, fleetNodes)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	p := &policyWriter{ctx: ctx, core: core, fleet: f}
+	return measure.Comparison{
+		Metrics: []measure.Metric{
+			{Name: "policy-p50", Unit: "ms"},
+			{Name: "policy-p99", Unit: "ms", Target: report.Target{AtMost: 1.5}},
+		},
+		Against: "a bare watch of the policy on every node", Rounds: o.rounds,
+		Signet: p.side(true), Base: p.side(false),
+	}.Run(o.log)
+}
+
+// fillFleet makes the nodes' objects, policies and identities.
+func fillFleet(ctx context.Context, core kubernetes.Interface) error {
+	for n := range fleetNodes {
+		if err := createNode(ctx, core, n); err != nil {
+			return err
+		}
+	}
+	for n := range fleetSpaces {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fleetSpace(n), Labels: map[string]string{"env": fmt.Sprint("env-", n%3)}}}
+		if _, err := core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+			return err
+		}
+	}
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+	client, err := kube.Connect(os.Getenv("SIGNET_TEST_KUBECONFIG"), nodeName(0), kube.ClusterRate, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	registry := identity.NewRegistry(client.IdentityStore())
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for n := range fleetSets {
+		group.Go(func() error { _, err := registry.Resolve(ctx, fleetSet(n)); return err })
+	}
+	for n := range fleetPolicies {
+		group.Go(func() error {
+			p := fleetPolicy(n)
+			_, err := core.NetworkingV1().NetworkPolicies(p.Namespace).Create(ctx, p, metav1.CreateOptions{})
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+func fleetSpace(n int) string { return fmt.Sprint("space-", n%fleetSpaces) }
+
+func fleetSet(n int) identity.Set {
+	labels := map[string]string{"env": fmt.Sprint("env-", n%fleetSpaces%3)}
+	return identity.NewSet(fleetSpace(n), labels, map[string]string{"role": fmt.Sprint("role-", n/fleetSpaces)}, identity.DefaultIgnore())
+}
+
+// fleetPolicy isolates one role of a namespace, and admits another there, and
+// one in some of the other namespaces.
+func fleetPolicy(n int) *netv1.NetworkPolicy {
+	role := n / fleetSpaces
+	return &netv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: fleetSpace(n), Name: fmt.Sprint("policy-", n)},
+		Spec: netv1.NetworkPolicySpec{
+			PodSelector: *withLabel("role", fmt.Sprint("role-", role)),
+			Ingress: []netv1.NetworkPolicyIngressRule{{
+				From: []netv1.NetworkPolicyPeer{
+					{PodSelector: withLabel("role", fmt.Sprint("role-", (role+1)%10))},
+					{NamespaceSelector: withLabel("env", fmt.Sprint("env-", n%3)), PodSelector: withLabel("role", "role-0")},
+				},
+				Ports: []netv1.NetworkPolicyPort{portRange(8000, 8000+int32(n))},
+			}},
+		},
+	}
+}
+
+func withLabel(key, value string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
+}
+
+func portRange(first, last int32) netv1.NetworkPolicyPort {
+	port := intstr.FromInt32(first)
+	return netv1.NetworkPolicyPort{Port: &port, EndPort: &last}
+}
+
+// probe is the policy that is written: beside that of its namespace which
+// isolates the same pods, it admits another port each time.
+func probe(port int32) *netv1.NetworkPolicy {
+	p := fleetPolicy(0)
+	p.Name = probed
+	p.Spec.Ingress[0].Ports = []netv1.NetworkPolicyPort{portRange(port, port)}
+	return p
+}
+
+// portOf is the port that a probe admits.
+func portOf(p *netv1.NetworkPolicy) int32 { return p.Spec.Ingress[0].Ports[0].Port.IntVal }
+
+// policyWriter writes the policy, again and again.
+type policyWriter struct {
+	ctx   context.Context //nolint:containedctx // a measure.Side takes none
+	core  kubernetes.Interface
+	fleet fleet
+	port  int32 // of the last write
+}
+
+// side measures with agents, or with bare watches: median and 99th percentile
+// of the milliseconds until the last node has a write.
+func (p *policyWriter) side(agents bool) measure.Side {
+	return func() (measure.Sample, error) {
+		if err := p.fleet.turn(agents); err != nil {
+			return measure.Sample{}, err
+		}
+		time.Sleep(catchUp)
+		if _, err := p.cycle(agents, 2); err != nil {
+			return measure.Sample{}, err
+		}
+		took, err := p.cycle(agents, policyWrites)
+		return measure.Sample{Values: []float64{report.Median(took), report.Percentile(took, 99)}}, err
+	}
+}
+
+// cycle makes the policy, changes it, and deletes it with the last of so many
+// writes. It gives the milliseconds that each took.
+func (p *policyWriter) cycle(agents bool, writes int) (took []float64, err error) {
+	for n := range writes {
+		port := int32(0)
+		if n < writes-1 {
+			p.port++
+			port = firstPort + p.port%ports
+		}
+		await := p.awaitWatches
+		if agents {
+			if await, err = p.kernels(); err != nil {
+				return nil, err
+			}
+		}
+		began := time.Now()
+		if err := p.write(n == 0, port); err != nil {
+			return nil, err
+		}
+		last, err := await(port)
+		if err != nil {
+			return nil, fmt.Errorf("write %d (port %d): %w", n, port, err)
+		}
+		took = append(took, last.Sub(began).Seconds()*1000)
+		time.Sleep(policyPause)
+	}
+	return took, nil
+}
+
+func (p *policyWriter) write(first bool, port int32) error {
+	policies := p.core.NetworkingV1().NetworkPolicies(fleetSpace(0))
+	var err error
+	switch {
+	case port == 0:
+		err = policies.Delete(p.ctx, probed, metav1.DeleteOptions{})
+	case first:
+		_, err = policies.Create(p.ctx, probe(port), metav1.CreateOptions{})
+	default:
+		_, err = policies.Update(p.ctx, probe(port), metav1.UpdateOptions{})
+	}
+	return err
+}
+
+// awaitWatches gives when the last bare watch has seen the policy like this.
+func (p *policyWriter) awaitWatches(port int32) (last time.Time, err error) {
+	timeout := time.After(policyTime)
+	for n, m := range p.fleet {
+		for found := false; !found; {
+			select {
+			case s, open := <-m.seen:
+				if !open {
+					return last, fmt.Errorf("the watch of node %d has ended", n)
+				}
+				if found = s.Port == port; found && s.At.After(last) {
+					last = s.At
+				}
+			case <-timeout:
+				return last, fmt.Errorf("the watch of node %d does not see it", n)
+			}
+		}
+	}
+	return last, nil
+}
+
+// kernels notes what every node's kernel enforces, and gives a function that
+// waits until it enforces something else.
+func (p *policyWriter) kernels() (func(int32) (time.Time, error), error) {
+	before := make([]uint64, len(p.fleet))
+	for n, m := range p.fleet {
+		var err error
+		if before[n], err = m.enforced(); err != nil {
+			return nil, err
+		}
+	}
+	return func(int32) (time.Time, error) { return p.awaitKernels(before) }, nil
+}
+
+func (p *policyWriter) awaitKernels(before []uint64) (time.Time, error) {
+	deadline := time.Now().Add(policyTime)
+	for left := len(before); ; time.Sleep(policyPoll) {
+		for n, m := range p.fleet {
+			if before[n] == 0 {
+				continue // it has changed
+			}
+			now, err := m.enforced()
+			if err != nil {
+				return time.Time{}, err
+			}
+			if now != before[n] {
+				before[n], left = 0, left-1
+			}
+		}
+		switch now := time.Now(); {
+		case left == 0:
+			return now, nil
+		case now.After(deadline):
+			return now, fmt.Errorf("%d nodes do not enforce it", left)
+		}
+	}
+}
+
+// enforced gives the rule set by which the node's programs judge what reaches
+// the policy's pods: that of the side in force, which the revision tells.
+func (m *member) enforced() (uint64, error) {
+	state, err := m.state.LookupBytes(uint32(0))
+	if err != nil {
+		return 0, err
+	}
+	id := identity.Number(fleetSet(0), 0)
+	side, err := m.tables.LookupBytes([2]uint32{uint32(id), binary.NativeEndian.Uint32(state) & 1})
+	if err != nil || side == nil {
+		return 0, fmt.Errorf("the kernel does not know identity %s: %w", id, err)
+	}
+	return binary.NativeEndian.Uint64(side[8:]), nil // struct side: class, ingress
+}
