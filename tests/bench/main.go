@@ -41,6 +41,9 @@ var benchmarks = []benchmark{
 	{"events", measureEvents},
 	{"compile", measureCompile},
 	{"policy", measureApart("policy")},
+	{"agent", measureApart("agent")},
+	{"image", measureImage},
+	{"start", measureApart("start")},
 }
 
 // options say what to measure, and how.

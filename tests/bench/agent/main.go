@@ -35,6 +35,8 @@ type options struct {
 var cases = map[string]func(context.Context, options) ([]report.Row, error){
 	"cni":    measureCNI,
 	"policy": measurePolicy,
+	"agent":  measureUsage,
+	"start":  measureStart,
 }
 
 func run() int {

@@ -5,30 +5,20 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/klog/v2"
 
 	"github.com/signet-cni/signet/identity"
-	"github.com/signet-cni/signet/internal/kube"
 	"github.com/signet-cni/signet/tests/bench/measure"
 	"github.com/signet-cni/signet/tests/bench/report"
 )
 
 // Figures of the case policy.
 const (
-	fleetNodes    = 3
-	fleetSpaces   = 100
-	fleetPolicies = 1000
-	fleetSets     = 1000
+	fleetNodes = 3
 	// policyWrites is how often a sample writes the policy: it makes it, changes
 	// it and deletes it again.
 	policyWrites = 36
@@ -53,7 +43,12 @@ func measurePolicy(ctx context.Context, o options) (rows []report.Row, err error
 	if err != nil {
 		return nil, err
 	}
-	if err := fillFleet(ctx, core); err != nil {
+	for n := range fleetNodes {
+		if err := createNode(ctx, core, n); err != nil {
+			return nil, err
+		}
+	}
+	if err := errors.Join(createSpaces(ctx, core), createPolicies(ctx, core), createIdentities(ctx, core)); err != nil {
 		return nil, err
 	}
 	f, err := newFleet(ctx, o, fleetNodes)
@@ -72,79 +67,10 @@ func measurePolicy(ctx context.Context, o options) (rows []report.Row, err error
 	}.Run(o.log)
 }
 
-// fillFleet makes the nodes' objects, policies and identities.
-func fillFleet(ctx context.Context, core kubernetes.Interface) error {
-	for n := range fleetNodes {
-		if err := createNode(ctx, core, n); err != nil {
-			return err
-		}
-	}
-	for n := range fleetSpaces {
-		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fleetSpace(n), Labels: map[string]string{"env": fmt.Sprint("env-", n%3)}}}
-		if _, err := core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
-			return err
-		}
-	}
-	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
-	client, err := kube.Connect(os.Getenv("SIGNET_TEST_KUBECONFIG"), nodeName(0), kube.ClusterRate, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	registry := identity.NewRegistry(client.IdentityStore())
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(16)
-	for n := range fleetSets {
-		group.Go(func() error { _, err := registry.Resolve(ctx, fleetSet(n)); return err })
-	}
-	for n := range fleetPolicies {
-		group.Go(func() error {
-			p := fleetPolicy(n)
-			_, err := core.NetworkingV1().NetworkPolicies(p.Namespace).Create(ctx, p, metav1.CreateOptions{})
-			return err
-		})
-	}
-	return group.Wait()
-}
-
-func fleetSpace(n int) string { return fmt.Sprint("space-", n%fleetSpaces) }
-
-func fleetSet(n int) identity.Set {
-	labels := map[string]string{"env": fmt.Sprint("env-", n%fleetSpaces%3)}
-	return identity.NewSet(fleetSpace(n), labels, map[string]string{"role": fmt.Sprint("role-", n/fleetSpaces)}, identity.DefaultIgnore())
-}
-
-// fleetPolicy isolates one role of a namespace, and admits another there, and
-// one in some of the other namespaces.
-func fleetPolicy(n int) *netv1.NetworkPolicy {
-	role := n / fleetSpaces
-	return &netv1.NetworkPolicy{
-		ObjectMeta: metav1.ObjectMeta{Namespace: fleetSpace(n), Name: fmt.Sprint("policy-", n)},
-		Spec: netv1.NetworkPolicySpec{
-			PodSelector: *withLabel("role", fmt.Sprint("role-", role)),
-			Ingress: []netv1.NetworkPolicyIngressRule{{
-				From: []netv1.NetworkPolicyPeer{
-					{PodSelector: withLabel("role", fmt.Sprint("role-", (role+1)%10))},
-					{NamespaceSelector: withLabel("env", fmt.Sprint("env-", n%3)), PodSelector: withLabel("role", "role-0")},
-				},
-				Ports: []netv1.NetworkPolicyPort{portRange(8000, 8000+int32(n))},
-			}},
-		},
-	}
-}
-
-func withLabel(key, value string) *metav1.LabelSelector {
-	return &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
-}
-
-func portRange(first, last int32) netv1.NetworkPolicyPort {
-	port := intstr.FromInt32(first)
-	return netv1.NetworkPolicyPort{Port: &port, EndPort: &last}
-}
-
 // probe is the policy that is written: beside that of its namespace which
 // isolates the same pods, it admits another port each time.
 func probe(port int32) *netv1.NetworkPolicy {
-	p := fleetPolicy(0)
+	p := somePolicy(0)
 	p.Name = probed
 	p.Spec.Ingress[0].Ports = []netv1.NetworkPolicyPort{portRange(port, port)}
 	return p
@@ -207,7 +133,7 @@ func (p *policyWriter) cycle(agents bool, writes int) (took []float64, err error
 }
 
 func (p *policyWriter) write(first bool, port int32) error {
-	policies := p.core.NetworkingV1().NetworkPolicies(fleetSpace(0))
+	policies := p.core.NetworkingV1().NetworkPolicies(spaceName(0))
 	var err error
 	switch {
 	case port == 0:
@@ -285,7 +211,7 @@ func (m *member) enforced() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	id := identity.Number(fleetSet(0), 0)
+	id := identity.Number(someSet(0), 0)
 	side, err := m.tables.LookupBytes([2]uint32{uint32(id), binary.NativeEndian.Uint32(state) & 1})
 	if err != nil || side == nil {
 		return 0, fmt.Errorf("the kernel does not know identity %s: %w", id, err)
