@@ -13,7 +13,7 @@ apart=() listen=127.0.0.1
 if [[ $1 == --apart ]]; then
 	listen=198.51.100.1 # TEST-NET-2
 	# shellcheck disable=SC2016  # expanded by the inner shell
-	apart=(unshare --net --mount sh -c 'ip link set lo up && ip address add "$0/32" dev lo && exec "$@"' $listen)
+	apart=(unshare --net --mount sh -c 'ip link set lo up && ip address add "$0/32" dev lo && exec "$@"' "$listen")
 	shift
 fi
 mkdir -p build
