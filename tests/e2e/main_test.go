@@ -36,8 +36,12 @@ func run(m *testing.M) int {
 // prefix marks the namespaces that belong to these tests.
 const prefix = "e2e-"
 
-// clear removes what an interrupted run left.
+// clear removes what an earlier run left: its namespaces, if it was interrupted,
+// and what the agents told of them.
 func clear(ctx context.Context) error {
+	if _, err := cluster.Run(ctx, "", "delete", "events", "-A", "--field-selector", "reason=NotUsed"); err != nil {
+		return err
+	}
 	out, err := cluster.Run(ctx, "", "get", "namespaces", "-o", "name")
 	if err != nil {
 		return err

@@ -85,7 +85,7 @@ func TestRefusal(t *testing.T) {
 		apply(t, "apiVersion: signet-cni.io/v1alpha1\nkind: Identity\nmetadata: {name: \"4242\"}\n"+
 			"spec: {namespace: e2e-refusal, namespaceLabels: {kubernetes.io/metadata.name: e2e-refusal}, podLabels: {app: friend}}\n")
 		remove(t, "identity", "4242")
-		awaitEvent(t, "Identity", "4242", "")
+		awaitEvent(t, "Identity", "4242", "it stands for nothing")
 		check(t, lab.Answer)
 	})
 }
