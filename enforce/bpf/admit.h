@@ -107,7 +107,7 @@ static __always_inline int follow_related(struct context *c, struct flow *flow)
 
 /* Does the packet follow a flow that was admitted here and still holds?
  * Gives FLOW_NONE if not, a reason if its flow may no longer. */
-static __noinline int follow(struct __sk_buff *skb, struct context *c, struct flow *flow)
+static __always_inline int follow(struct __sk_buff *skb, struct context *c, struct flow *flow)
 {
 	int reason;
 

@@ -61,7 +61,7 @@ static __always_inline void flow_key_of(struct context *c)
 }
 
 /* The packet's flow, NULL if there is none or it has been idle for too long. */
-static __noinline struct flow *flow_find(struct context *c)
+static __always_inline struct flow *flow_find(struct context *c)
 {
 	struct flow *flow;
 

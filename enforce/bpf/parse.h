@@ -37,7 +37,7 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct context *c)
 }
 
 /* A packet whose IP header is at c->l3. */
-static __noinline int parse(struct __sk_buff *skb, struct context *c)
+static __always_inline int parse(struct __sk_buff *skb, struct context *c)
 {
 	int reason = REASON_UNSUPPORTED_PROTOCOL;
 
