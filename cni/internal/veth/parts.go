@@ -14,6 +14,7 @@ import (
 
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -71,7 +72,6 @@ type setting struct{ key, value string }
 var quietIPv6 = []setting{
 	{"accept_ra", "0"},
 	{"autoconf", "0"},
-	{"addr_gen_mode", "1"}, // IN6_ADDR_GEN_MODE_NONE: no link-local address
 	{"accept_redirects", "0"},
 	{"dad_transmits", "0"},
 	{"proxy_ndp", "0"},
@@ -84,7 +84,7 @@ const minIPv6MTU = 1280
 
 // setUpIPv6 enables or disables IPv6 on an interface that is still down, and
 // keeps it quiet in either case.
-func setUpIPv6(ifName string, p Plan) error {
+func setUpIPv6(link netlink.Link, p Plan) error {
 	if !p.hasIPv6() && p.MTU < minIPv6MTU {
 		return nil
 	}
@@ -92,7 +92,16 @@ func setUpIPv6(ifName string, p Plan) error {
 	if p.hasIPv6() {
 		disable = "0"
 	}
-	return sysctl("ipv6", ifName, append(slices.Clone(quietIPv6), setting{"disable_ipv6", disable})...)
+	name := link.Attrs().Name
+	// By netlink, which sleeps until its turn comes: see setting.write.
+	err := netlink.LinkSetIP6AddrGenMode(link, nl.IN6_ADDR_GEN_MODE_NONE)
+	if errors.Is(err, unix.EAFNOSUPPORT) {
+		return nil // a kernel without IPv6
+	}
+	if err != nil {
+		return fmt.Errorf("keep %s from a link-local address: %w", name, err)
+	}
+	return sysctl("ipv6", name, append(slices.Clone(quietIPv6), setting{"disable_ipv6", disable})...)
 }
 
 // sysctl sets an interface's settings in the calling thread's network

@@ -54,7 +54,7 @@ func Create(p Plan, pod ns.NetNS) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("find host interface %s: %w", p.HostName, err)
 	}
-	if err := errors.Join(setUpIPv6(p.HostName, p), sysctl("ipv4", p.HostName, setting{"proxy_arp", "0"})); err != nil {
+	if err := errors.Join(setUpIPv6(link, p), sysctl("ipv4", p.HostName, setting{"proxy_arp", "0"})); err != nil {
 		return 0, err
 	}
 	if err := within(pod, func() error { return setUpPod(p) }); err != nil {
@@ -80,11 +80,11 @@ func add(p Plan, pod ns.NetNS) error {
 // setUpPod runs in the pod's namespace. IPv6 is made quiet while the interface
 // is still down, so that not one router solicitation leaves it.
 func setUpPod(p Plan) error {
-	if err := setUpIPv6(p.PodName, p); err != nil {
-		return err
-	}
 	link, err := netlinksafe.LinkByName(p.PodName)
 	if err != nil {
+		return err
+	}
+	if err := setUpIPv6(link, p); err != nil {
 		return err
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
