@@ -10,12 +10,24 @@ import (
 // DecodeTunnel reads a Tunnel. It refuses other kinds and fields of the wrong
 // type; the texts in the fields are for the caller to parse.
 func DecodeTunnel(object *unstructured.Unstructured) (*Tunnel, error) {
-	return decode[Tunnel](object, TunnelKind)
+	content := light(object.Object)
+	listed, found := takeNumbers(content, "spec"), takeNumbers(content, "status")
+	out, err := decode[Tunnel](&unstructured.Unstructured{Object: content}, TunnelKind)
+	if err != nil {
+		return nil, err
+	}
+	if listed != nil {
+		out.Spec.Identities = listed
+	}
+	if found != nil {
+		out.Status.Identities = found
+	}
+	return out, nil
 }
 
 // DecodeIdentity reads an Identity, under the same terms as DecodeTunnel.
 func DecodeIdentity(object *unstructured.Unstructured) (*Identity, error) {
-	return decode[Identity](object, IdentityKind)
+	return decode[Identity](&unstructured.Unstructured{Object: light(object.Object)}, IdentityKind)
 }
 
 func decode[T any](object *unstructured.Unstructured, kind string) (*T, error) {
