@@ -70,6 +70,7 @@ func traffic(t *testing.T, f field) {
 		{"related errors", testRelatedErrors},
 		{"ClusterIP", testClusterIP},
 		{"ClusterIP moves", testClusterIPMoves},
+		{"session affinity", testAffinity},
 		{"forwards", testForwards},
 		{"MTU of the world", testWorldLearnsMTU},
 	} {
@@ -102,17 +103,21 @@ func testReach(t *testing.T, c field) {
 	capture.Stop(100)
 }
 
+// bulk is how many bytes fill queues and windows, with -short of a slow machine.
+func bulk() int64 {
+	if testing.Short() {
+		return 1 << 16
+	}
+	return 1 << 20
+}
+
 func (p path) check(t *testing.T) {
 	const port = 8080
 	to := netip.AddrPortFrom(p.server.Addr, port)
 	if err := p.client.Ping(p.server.Addr, 56, soon); err != nil {
 		t.Errorf("ICMP echo: %v", err)
 	}
-	count := int64(4 << 20)
-	if testing.Short() {
-		count = 1 << 20
-	}
-	if err := harness.Transfer(p.client, p.server, to, port, count); err != nil {
+	if err := harness.Transfer(p.client, p.server, to, port, 4*bulk()); err != nil {
 		t.Errorf("TCP: %v", err)
 	}
 	echo := p.server.EchoUDP(port)

@@ -33,7 +33,7 @@ func testClusterIP(t *testing.T, c field) {
 		addr := c.service(i + 1)
 		c.SetServices(clusterIP(addr, 80, netip.AddrPortFrom(backend.Addr, 8080)))
 		via := netip.AddrPortFrom(netip.MustParseAddr(addr), 80)
-		if err := harness.Transfer(a, backend, via, 8080, 1<<20); err != nil {
+		if err := harness.Transfer(a, backend, via, 8080, bulk()); err != nil {
 			t.Errorf("TCP to backend %s: %v; %s", backend.Addr, err, c.Drops())
 		}
 		stop := backend.EchoUDP(8080)
@@ -62,6 +62,29 @@ func testClusterIPMoves(t *testing.T, c field) {
 	second := harness.Converse(t, a, d, via, 8080)
 	must(t, second.Say(soon))
 	must(t, first.Say(soon))
+}
+
+// testAffinity: of several backends, a client stays with one.
+func testAffinity(t *testing.T, c field) {
+	backends := []*harness.Host{c.local, c.b}
+	sticky := clusterIP(c.service(1), 80, netip.AddrPortFrom(c.local.Addr, 8080), netip.AddrPortFrom(c.b.Addr, 8080))
+	sticky.Affinity = time.Hour
+	c.SetServices(sticky)
+	via := netip.AddrPortFrom(netip.MustParseAddr(c.service(1)), 80)
+	for _, b := range backends {
+		stop := b.EchoUDP(8080)
+		chosen := c.a.EchoOnce(via, []byte("who?"), never) == nil
+		for n := 0; chosen && n < 12; n++ { // another one would refuse
+			if err := c.a.EchoOnce(via, []byte("again"), soon); err != nil {
+				t.Errorf("call %d: %v; %s", n, err, c.Drops())
+			}
+		}
+		stop()
+		if chosen {
+			return
+		}
+	}
+	t.Errorf("no backend answers; %s", c.Drops())
 }
 
 // TestHairpin: a pod reaches itself through its service, whatever its policies.
@@ -107,7 +130,7 @@ func testForwards(t *testing.T, c field) {
 
 func forwarded(t *testing.T, c *harness.Cluster, client *harness.Host, via netip.AddrPort, server *harness.Host, port uint16) {
 	t.Helper()
-	if err := harness.Transfer(client, server, via, port, 1<<20); err != nil {
+	if err := harness.Transfer(client, server, via, port, bulk()); err != nil {
 		t.Errorf("TCP %s to %s: %v; %s", client.Addr, via, err, c.Drops())
 	}
 	defer server.EchoUDP(port)()

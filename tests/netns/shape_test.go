@@ -68,11 +68,16 @@ func shaped(t *testing.T, c *harness.Cluster, limit func(p *harness.Pod) error) 
 		p.check(t)
 	}
 	capture.Stop(10)
-	for name, via := range map[string]netip.AddrPort{
-		"remote pod": netip.AddrPortFrom(remote.Addr, 8080), "service": netip.MustParseAddrPort("10.96.0.9:80"),
+	for name, p := range map[string]struct {
+		client, server *harness.Host
+		via            netip.AddrPort
+	}{
+		"remote pod":         {&pod.Host, &remote.Host, netip.AddrPortFrom(remote.Addr, 8080)},
+		"service":            {&pod.Host, &remote.Host, netip.MustParseAddrPort("10.96.0.9:80")},
+		"remote pod by IPv6": {pod.IPv6(), remote.IPv6(), netip.AddrPortFrom(remote.Addr6, 8080)},
 	} {
 		started := time.Now()
-		if err := harness.Transfer(&pod.Host, &remote.Host, via, 8080, shapedBytes); err != nil {
+		if err := harness.Transfer(p.client, p.server, p.via, 8080, shapedBytes); err != nil {
 			t.Errorf("%s: %v; %s", name, err, c.Drops())
 		}
 		if took := time.Since(started); took < 300*time.Millisecond {

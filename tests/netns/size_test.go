@@ -87,7 +87,7 @@ func pings(t *testing.T, from *harness.Host, to netip.Addr, most int) {
 }
 
 func segments(t *testing.T, from, to *harness.Host) {
-	for i, count := range []int64{1, 2, 1359, 1360, 1361, 9000, 65536, 1 << 20} {
+	for i, count := range []int64{1, 2, 1359, 1360, 1361, 9000, 65536, bulk()} {
 		port := uint16(9000 + i)
 		if err := harness.Transfer(from, to, netip.AddrPortFrom(to.Addr, port), port, count); err != nil {
 			t.Error(fmt.Errorf("%d bytes: %w", count, err))

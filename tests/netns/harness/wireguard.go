@@ -44,6 +44,17 @@ func newWireGuard(n *Namespace) (*wireGuard, error) {
 	return w, nil
 }
 
+// HasKernelWireGuard reports whether the nodes' devices are the kernel's.
+func HasKernelWireGuard(t TB) bool {
+	t.Helper()
+	n := newNamespace(t, "trial")
+	err := n.Try(func() error {
+		_, err := device.Open(overlay.DefaultDevice, serverMTU)
+		return err
+	})
+	return !errors.Is(err, device.ErrNoKernel)
+}
+
 func (w *wireGuard) kind() device.Kind {
 	if w.server != nil {
 		return device.Userspace
@@ -122,6 +133,22 @@ func (n *Node) RestartServer() error {
 		return err
 	}
 	return n.configure()
+}
+
+// ReplaceServer lets another signet-wg take over from the one that runs, as a
+// roll-out does, and tells when that one ended.
+func (n *Node) ReplaceServer() (ended time.Time, err error) {
+	old := n.wg.server
+	if err := n.wg.startServer(); err != nil {
+		return ended, err
+	}
+	time.Sleep(200 * time.Millisecond) // it stands by
+	ended = time.Now()
+	stop(old)
+	if err := n.wg.ensure(); err != nil {
+		return ended, err
+	}
+	return ended, n.configure()
 }
 
 // DropPeers makes the WireGuard devices forget their peers; the datapath goes
