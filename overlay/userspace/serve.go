@@ -63,7 +63,7 @@ func serveOnce(ctx context.Context, name string, mtu int, index *int, log *slog.
 	if found, err := net.InterfaceByName(name); err == nil {
 		*index = found.Index
 	}
-	wg := device.NewDevice(tunnel, conn.NewDefaultBind(), newLogger(log))
+	wg := device.NewDevice(whole{tunnel}, conn.NewDefaultBind(), newLogger(log))
 	defer wg.Close()
 	control, err := listen(name)
 	if err != nil {
