@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +43,9 @@ func newFakeCluster() *fakeCluster {
 	}
 }
 
-func (c *fakeCluster) Policies() ([]policy.Policy, []kube.Problem) { return c.policies, nil }
+func (c *fakeCluster) Policies() ([]policy.Policy, []kube.Problem) {
+	return slices.Clone(c.policies), nil
+}
 
 func (c *fakeCluster) Identities() (map[identity.ID]identity.Set, []kube.Problem) {
 	c.mu.Lock()

@@ -52,27 +52,22 @@ func (d *Diff) Empty() bool {
 	return len(d.Identities)+len(d.GoneIdentities)+len(d.Policies)+len(d.GonePolicies) == 0
 }
 
-// Amend gives the policies after a change, in the same order; the list that it
-// is given stays as it is.
+// Amend gives the policies after a change, in the same order. It writes to the
+// list that it is given.
 func (d *Diff) Amend(policies []Policy) []Policy {
-	gone := make(map[PolicyRef]bool, len(d.GonePolicies)+len(d.Policies))
 	for _, ref := range d.GonePolicies {
-		gone[ref] = true
-	}
-	for _, p := range d.Policies {
-		gone[p.Ref()] = true
-	}
-	out := make([]Policy, 0, len(policies)+len(d.Policies))
-	for _, p := range policies {
-		if !gone[p.Ref()] {
-			out = append(out, p)
+		if n, there := Find(policies, ref); there {
+			policies = slices.Delete(policies, n, n+1)
 		}
 	}
 	for _, p := range d.Policies {
-		n, _ := Find(out, p.Ref())
-		out = slices.Insert(out, n, p)
+		n, there := Find(policies, p.Ref())
+		if !there {
+			policies = slices.Insert(policies, n, Policy{})
+		}
+		policies[n] = p
 	}
-	return out
+	return policies
 }
 
 // Find gives where in a list in the order of namespaces and names a policy is,
