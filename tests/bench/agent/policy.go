@@ -21,9 +21,9 @@ const (
 	fleetNodes = 3
 	// policyWrites is how often a sample writes the policy: it makes it, changes
 	// it and deletes it again.
-	policyWrites = 36
+	policyWrites = 60
 	// policyPause is between two writes: each is to find everything idle.
-	policyPause = 40 * time.Millisecond
+	policyPause = 25 * time.Millisecond
 	policyPoll  = 100 * time.Microsecond // of the kernel's tables
 	policyTime  = 10 * time.Second       // most that a write may take
 	// catchUp is what who stood still gets for what it missed.
