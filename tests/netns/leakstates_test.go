@@ -106,6 +106,12 @@ func nodeAdded(t *testing.T, f *leakField) {
 		}
 	}
 	silentAll() // nobody knows anybody
+	f.Announce(f.late)
+	must(t, f.n1.SyncWith(f.n2))
+	for _, family := range families {
+		from, to := family.of(&f.a.Host), family.of(&f.late.Host)
+		f.n1.WantDrops("no-peer", func() { silent(t, from, at(to, 7)) })
+	}
 	must(t, f.late.SyncWith(f.n1, f.n2))
 	toNode := [2]*harness.Host{&pod.Host, &f.n1.Host} // before, the address was the world's
 	silentAll(toNode)                                 // it knows them

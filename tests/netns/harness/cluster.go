@@ -78,6 +78,7 @@ type Cluster struct {
 	services   []service.Service
 	namespaces map[string]map[string]string // labels
 	pods       map[string]*Pod              // by namespace/name
+	joining    []netip.Addr                 // see Announce
 	published  chan struct{}
 	orders     chan func()
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/signet-cni/signet/cni/plugin"
+	"github.com/signet-cni/signet/internal/guard"
 	"github.com/signet-cni/signet/overlay"
 	"github.com/signet-cni/signet/overlay/userspace"
 )
@@ -25,6 +26,7 @@ const (
 	roleServer  = "signet-wg"
 	rolePlugin  = "signet-cni"
 	roleAgent   = "signet-agent"
+	roleGuard   = "signet-guard" // of its systemd unit
 	envAgent    = "SIGNET_NETNS_AGENT"
 	serverMTU   = 1420
 	exitTrouble = 1
@@ -42,6 +44,12 @@ func Main(body func() int) int {
 		return serveWireGuard()
 	case rolePlugin:
 		return plugin.Run()
+	case roleGuard:
+		if err := guard.Main(os.Args[2:], os.Stderr); err != nil { // behind "guard"
+			fmt.Fprintln(os.Stderr, "guard:", err)
+			return exitTrouble
+		}
+		return 0
 	case roleAgent:
 		fmt.Fprintln(os.Stderr, "agent:", serveAgent(context.Background()))
 		return exitTrouble

@@ -146,7 +146,7 @@ func (n *Node) publish() {
 func (n *Node) plan(others []overlay.Node) error {
 	result, err := plan.Compute(n.public, others, plan.Config{
 		Cluster: clusterID, ClusterCIDR: n.cluster.options.ranges(), ServiceCIDR: overlay.Ranges{V4: ServiceRange, V6: ServiceRange6},
-		UnderlayMTU: n.cluster.options.UnderlayMTU, Accepted: n.Plan.Accepted,
+		UnderlayMTU: n.cluster.options.UnderlayMTU, Accepted: n.Plan.Accepted, Joining: n.cluster.joining,
 	})
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
