@@ -35,7 +35,7 @@ func New(source Source, operations ...string) *Metrics {
 			"Verdicts in which a policy took part: it admitted the packet, or it isolated the pod and nothing admitted it.",
 			"namespace", "policy", "direction", "verdict"),
 		compile: prometheus.NewHistogram(histogram("policy_compile_seconds",
-			"Time to compile all policies over all identities.", 0.0001, 14)),
+			"Time to take a change into the compiled policy, or to compile all policies over all identities.", 0.0001, 14)),
 		propagation: prometheus.NewHistogram(histogram("policy_propagation_seconds",
 			"Time from the first notice of a change until it is in force in the kernel.", 0.001, 14)),
 		cni: prometheus.NewHistogramVec(histogram("cni_request_seconds",
