@@ -141,11 +141,7 @@ func (r *report) problems() []string {
 			found = append(found, binary+" passed no test")
 		}
 	}
-	for test, times := range r.ran {
-		if times != 1 {
-			found = append(found, fmt.Sprintf("%s ran %d times, not once", test, times))
-		}
-	}
+	found = append(found, r.notOnce()...)
 	for _, test := range r.skipped {
 		if !r.maySkip.MatchString(test) {
 			found = append(found, test+" was skipped and has to run here")
@@ -153,4 +149,24 @@ func (r *report) problems() []string {
 	}
 	slices.Sort(found)
 	return found
+}
+
+// fewMissing is how many tests that did not run are told of one by one.
+const fewMissing = 5
+
+// notOnce tells of the tests that ran never, or more than once.
+func (r *report) notOnce() []string {
+	var found, missing []string
+	for test, times := range r.ran {
+		if times > 1 {
+			found = append(found, fmt.Sprintf("%s ran %d times", test, times))
+		}
+		if times == 0 {
+			missing = append(missing, test+" did not run")
+		}
+	}
+	if len(missing) > fewMissing {
+		missing = []string{fmt.Sprintf("%d tests did not run", len(missing))}
+	}
+	return append(found, missing...)
 }
