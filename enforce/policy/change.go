@@ -61,7 +61,8 @@ type change struct {
 	ruleSets turnover[ruleSet]
 	groups   map[*group]struct{}
 	ports    map[*portSet]struct{} // whose uses have changed
-	rows     []newRow
+	rows     []row                 // that come
+	gone     []row
 }
 
 // turnover notes what was looked at, and tells then what of it is to have rows

@@ -2,18 +2,27 @@ package policy
 
 import "slices"
 
-// newRow is a class row before its port set has a number.
-type newRow struct {
+// row is a class row; its port set may not have a number yet.
+type row struct {
 	rules *ruleSet
 	class *class
 	ports *portSet
+}
+
+// ruleRows gives rows in the table's form.
+func ruleRows(list []row) map[RuleKey]Ports {
+	rows := make(map[RuleKey]Ports, len(list))
+	for _, r := range list {
+		rows[RuleKey{r.rules.id(), ClassID(r.class.number)}] = r.ports.row()
+	}
+	return rows
 }
 
 // lay takes the rows out of classes and rule sets that are gone, and lays those
 // of new ones. It reports false where a number is in the way.
 func (c *change) lay() bool {
 	for _, rules := range c.ruleSets.dead {
-		rules.classRows(c.pool, c.members, func(x *class, ports *portSet) { c.drop(rules, x, ports) })
+		rules.classRows(c.pool, c.members, func(x *class, ports *portSet) { c.drop(row{rules, x, ports}) })
 		for _, block := range rules.blocks {
 			key := CIDRKey{rules.id(), block.prefix}
 			c.delta.Gone.CIDRs[key] = block.ports.row()
@@ -21,15 +30,15 @@ func (c *change) lay() bool {
 		}
 	}
 	for _, x := range c.classes.dead {
-		c.rowsOf(x, func(rules *ruleSet, ports *portSet) { c.drop(rules, x, ports) })
+		c.rowsOf(x, c.drop)
 	}
 	c.unlink()
 	for _, x := range c.classes.born {
-		c.rowsOf(x, func(rules *ruleSet, ports *portSet) { c.add(rules, x, ports) })
+		c.rowsOf(x, c.add)
 	}
 	c.link()
 	for _, rules := range c.ruleSets.born {
-		rules.classRows(c.pool, c.members, func(x *class, ports *portSet) { c.add(rules, x, ports) })
+		rules.classRows(c.pool, c.members, func(x *class, ports *portSet) { c.add(row{rules, x, ports}) })
 		for _, block := range rules.blocks {
 			c.use(block.ports, 1)
 		}
@@ -37,33 +46,30 @@ func (c *change) lay() bool {
 	return c.layPorts()
 }
 
-// rowsOf gives the rows of one class.
-func (c *change) rowsOf(x *class, visit func(*ruleSet, *portSet)) {
-	found := map[*ruleSet]struct{}{}
+// rowsOf gives the rows of one class in rule sets that have rows and go on to.
+func (c *change) rowsOf(x *class, visit func(row)) {
+	c.visits++
 	for _, p := range x.peers {
 		for _, rules := range c.naming[p] {
-			found[rules] = struct{}{}
-		}
-	}
-	for rules := range found {
-		if ports, more := rules.classRow(c.pool, x); more {
-			visit(rules, ports)
+			if !rules.listed || rules.visit == c.visits {
+				continue
+			}
+			rules.visit = c.visits
+			if ports, more := rules.classRow(c.pool, x); more {
+				visit(row{rules, x, ports})
+			}
 		}
 	}
 }
 
-// drop takes a row out, once.
-func (c *change) drop(rules *ruleSet, x *class, ports *portSet) {
-	key := RuleKey{rules.id(), ClassID(x.number)}
-	if _, gone := c.delta.Gone.Rules[key]; !gone {
-		c.delta.Gone.Rules[key] = ports.row()
-		c.use(ports, -1)
-	}
+func (c *change) drop(r row) {
+	c.gone = append(c.gone, r)
+	c.use(r.ports, -1)
 }
 
-func (c *change) add(rules *ruleSet, x *class, ports *portSet) {
-	c.rows = append(c.rows, newRow{rules, x, ports})
-	c.use(ports, 1)
+func (c *change) add(r row) {
+	c.rows = append(c.rows, r)
+	c.use(r.ports, 1)
 }
 
 func (c *change) use(ports *portSet, by int) {
@@ -128,12 +134,7 @@ func (c *change) layPorts() bool {
 	if !c.portSets.assign(born) {
 		return false
 	}
-	if len(c.rows) > 0 {
-		c.delta.Put.Rules = make(map[RuleKey]Ports, len(c.rows))
-	}
-	for _, row := range c.rows {
-		c.delta.Put.Rules[RuleKey{row.rules.id(), ClassID(row.class.number)}] = row.ports.row()
-	}
+	c.delta.Put.Rules, c.delta.Gone.Rules = ruleRows(c.rows), ruleRows(c.gone)
 	for _, rules := range c.ruleSets.born {
 		for _, block := range rules.blocks {
 			c.delta.Put.CIDRs[CIDRKey{rules.id(), block.prefix}] = block.ports.row()

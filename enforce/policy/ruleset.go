@@ -23,6 +23,8 @@ type ruleSet struct {
 
 	groups int  // that it holds for
 	listed bool // it has rows
+
+	visit uint64 // of rowsOf, the last
 }
 
 // newRuleSet unites rules. Rules that admit nothing leave no trace.

@@ -22,6 +22,7 @@ type state struct {
 	members                     map[*peer][]*class   // that match a peer and have rows
 	naming                      map[*peer][]*ruleSet // that name a peer and have rows
 	fresh                       int                  // what was cached once everything was compiled
+	visits                      uint64               // of rowsOf
 }
 
 func newState(short shorten) *state {
