@@ -36,9 +36,7 @@ func (r *Registry) Adopt(published map[ID]Set) error {
 		}
 		if err := r.Learn(id, set); err != nil {
 			errs = append(errs, fmt.Errorf("identity %s: %w", id, err))
-			continue
 		}
-		r.confirm(id, set)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -30,6 +30,36 @@ func stands(t *testing.T, r *Registry, id ID, set Set, want bool) {
 	}
 }
 
+// What was allocated here and seen with the Store, after the Store's answer or
+// before it, is lost as soon as the Store has lost it: the watch does not lag
+// behind any more.
+func TestLearnedIsSeen(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		store := newMemory()
+		r, _ := clock(store)
+		set := testSet(1)
+		id := Number(set, 0)
+		learn := func() {
+			if err := r.Learn(id, set); err != nil {
+				t.Error(err)
+			}
+		}
+		if early {
+			store.afterCreate = learn
+		}
+		resolve(t, r, set)
+		if !early {
+			learn()
+		}
+		delete(store.sets, id)
+		adopt(t, r, nil)
+		stands(t, r, id, set, true)
+		if resolve(t, r, set); store.creates != 2 {
+			t.Errorf("%d creations, want the set to be published again (seen early: %v)", store.creates, early)
+		}
+	}
+}
+
 // A number that vanishes is published anew by who needs it, and packets under
 // it are judged by what it stood for until none can be under way.
 func TestAdoptLapses(t *testing.T) {

@@ -66,9 +66,14 @@ func newRegistry(store Store, fold narrow) *Registry {
 	}
 }
 
-// Learn takes in one number that the Store has. It refuses a number that does
-// not belong to the set (see Verify), as if the Store had lost it.
-func (r *Registry) Learn(id ID, set Set) error {
+// Learn takes in one number that the Store was seen to have. It refuses a
+// number that does not belong to the set (see Verify), as if the Store had lost
+// it.
+func (r *Registry) Learn(id ID, set Set) error { return r.enter(id, set, true) }
+
+// enter takes in a number: one that the Store was seen to have, or that it has
+// just taken from here.
+func (r *Registry) enter(id ID, set Set, seen bool) error {
 	attempt, err := verify(id, set, r.fold)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,13 +81,15 @@ func (r *Registry) Learn(id ID, set Set) error {
 		r.lose(id)
 		return fmt.Errorf("refused: %w", err)
 	}
-	r.learn(known{id: id, attempt: attempt, digest: set.Digest(), set: set, since: r.now()})
+	r.learn(known{id: id, attempt: attempt, digest: set.Digest(), set: set, since: r.now(), adopted: seen})
 	return nil
 }
 
 func (r *Registry) learn(entry known) {
 	if old, ok := r.byID[entry.id]; ok && old.digest != entry.digest {
 		r.lose(entry.id)
+	} else if ok {
+		entry.adopted = entry.adopted || old.adopted
 	}
 	r.forget(entry.id)
 	r.byID[entry.id] = entry
@@ -155,7 +162,7 @@ func (r *Registry) allocate(ctx context.Context, set Set) (ID, error) {
 			return Unknown, err
 		}
 		if ours {
-			return id, r.Learn(id, set)
+			return id, r.enter(id, set, false)
 		}
 	}
 	return Unknown, fmt.Errorf("all %d numbers of the set are taken by others, from %s on",

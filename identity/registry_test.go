@@ -11,12 +11,13 @@ import (
 
 // memory is a Store for one cluster, with hooks to misbehave.
 type memory struct {
-	mu        sync.Mutex
-	sets      map[ID]Set
-	creates   int
-	beforeGet func(m *memory, id ID)
-	createErr error
-	hold      chan struct{} // if not nil, Create waits for it to close
+	mu          sync.Mutex
+	sets        map[ID]Set
+	creates     int
+	beforeGet   func(m *memory, id ID)
+	afterCreate func() // if not nil, called when the set is there
+	createErr   error
+	hold        chan struct{} // if not nil, Create waits for it to close
 }
 
 func newMemory() *memory { return &memory{sets: map[ID]Set{}} }
@@ -39,6 +40,9 @@ func (m *memory) Create(ctx context.Context, id ID, set Set) error {
 		return fmt.Errorf("object %s: %w", id, ErrExists)
 	}
 	m.sets[id] = set
+	if m.afterCreate != nil {
+		m.afterCreate()
+	}
 	return nil
 }
 
