@@ -149,11 +149,16 @@ func (t *Tunnel) configure() (device.Changes, error) {
 	return first.And(second), err
 }
 
-// configure also notes when the device's key changed.
+// configure also notes when the device's key changed, and forgets what it knew
+// of peers that the device had not: a device made anew, or served by another
+// process, has no session with them, however lately they were greeted.
 func (l *leg) configure(want device.Desired, now func() time.Time) (device.Changes, error) {
 	changes, err := l.device.Configure(want)
 	if changes.PrivateKey {
 		l.keyed = now()
+	}
+	for _, key := range changes.Added {
+		delete(l.sessions, key)
 	}
 	if err != nil || len(changes.Updated) == 0 {
 		return changes, err
