@@ -9,7 +9,7 @@ kernels=( # series, Debian suite, the hooks that programs are attached with
 )
 suites=(tests/netns:1 enforce/datapath:6 overlay/device:20) # and how many of their tests are run in one go
 # They are about the userspace device, which a kernel with WireGuard does not get.
-may_skip='device: (TestServerRestart/.*|TestSocketIsPrivate|TestWatch|TestStandby)|netns: TestUserspace(Restart|Replacement)'
+may_skip='device: (TestServerRestart/.*|TestSocketIsPrivate|TestWatch|TestStandby)|netns: TestUserspace(Restart|Replacement|ReplacementOfAListener)'
 
 [[ $(uname -m) == x86_64 ]] || die "test-vm is for x86_64 only"
 ((EUID == 0)) || die "test-vm needs root"
