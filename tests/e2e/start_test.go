@@ -42,7 +42,7 @@ spec:
 const starter = `---
 apiVersion: v1
 kind: Pod
-metadata: {name: %[1]s, namespace: e2e-start, labels: {kind: %[2]s, number: "%[1]s"}}
+metadata: {name: %[1]s, namespace: e2e-start, labels: {kind: %[2]s, number: "%[1]s", wave: "%[6]d"}}
 spec:
   nodeName: %[3]s
   restartPolicy: Never
@@ -107,7 +107,8 @@ func besiege(t *testing.T) *siege {
 	return s
 }
 
-// wave starts pods, awaits their end and reads what they say.
+// wave starts pods, awaits their end and reads what they say; it leaves before
+// the kubelets have removed them.
 func (s *siege) wave(t *testing.T, number int) {
 	t.Helper()
 	var manifest strings.Builder
@@ -118,11 +119,13 @@ func (s *siege) wave(t *testing.T, number int) {
 		}
 		command := fmt.Sprintf("[bash, -c, %q, start.sh, %s, %q, %q, %q, %q]", startScript, kind, port,
 			s.friend.Addr.String()+":80", s.enemies[0].Addr, s.enemies[1].Addr)
-		fmt.Fprintf(&manifest, starter, fmt.Sprintf("%s-%d-%d", kind, number, i), kind, cluster.Nodes[i%2].Name, lab.Image, command)
+		fmt.Fprintf(&manifest, starter, fmt.Sprintf("%s-%d-%d", kind, number, i), kind, cluster.Nodes[i%2].Name, lab.Image,
+			command, number)
 	}
 	apply(t, manifest.String())
+	selector := fmt.Sprint("wave=", number)
 	for deadline := time.Now().Add(waveTime); ; time.Sleep(time.Second) {
-		pods := s.ended(t)
+		pods := s.ended(t, selector)
 		if len(pods) == startGuards+startOpen {
 			s.judge(t, pods)
 			break
@@ -131,14 +134,14 @@ func (s *siege) wave(t *testing.T, number int) {
 			t.Fatalf("wave %d: %d of %d pods have ended after %s", number, len(pods), startGuards+startOpen, waveTime)
 		}
 	}
-	kubectl(t, "delete", "pods", "-n", prefix+"start", "-l", "kind", "--wait=true")
+	kubectl(t, "delete", "pods", "-n", prefix+"start", "-l", selector, "--wait=false") // while the next ones start
 }
 
 // ended gives what the containers of pods that have ended said.
-func (s *siege) ended(t *testing.T) map[string][]string {
+func (s *siege) ended(t *testing.T, selector string) map[string][]string {
 	t.Helper()
 	const message = `{.state.terminated.message}{"\t"}`
-	out := kubectl(t, "get", "pods", "-n", prefix+"start", "-l", "kind", "--field-selector", "status.phase=Succeeded", "-o",
+	out := kubectl(t, "get", "pods", "-n", prefix+"start", "-l", selector, "--field-selector", "status.phase=Succeeded", "-o",
 		`jsonpath={range .items[*]}{.metadata.name}{"\t"}{range .status.initContainerStatuses[*]}`+message+
 			`{end}{range .status.containerStatuses[*]}`+message+`{end}{"\n"}{end}`)
 	pods := map[string][]string{}

@@ -52,13 +52,14 @@ func outage(t *testing.T) time.Duration {
 	return d
 }
 
-// outlasts counts what a fault costs, which has to be over before the load is.
-func outlasts(t *testing.T, from, to *lab.Pod, lasts time.Duration, fault func(*testing.T)) {
-	load, err := cluster.StartLoad(t.Context(), from, to, 80, connections, lasts)
+// outlasts counts what a fault costs, which has to be over within a time.
+func outlasts(t *testing.T, from, to *lab.Pod, limit time.Duration, fault func(*testing.T)) {
+	load, err := cluster.StartLoad(t.Context(), from, to, 80, connections, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	fault(t)
+	settle()
 	if over := time.Since(load.Ends()); over > 0 {
 		t.Errorf("the fault went on for %s after the load had ended", over.Round(time.Second))
 	}

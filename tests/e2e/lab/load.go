@@ -28,6 +28,8 @@ type Toll struct {
 	Connections int // that asked all the time
 	Answers     int // they got, all together
 	Unanswered  int // questions without an answer in 20 s, or on a connection that broke
+
+	ended int // of the stream and the connections
 }
 
 func (t Toll) String() string {
@@ -35,10 +37,11 @@ func (t Toll) String() string {
 		t.Lost, t.Sent, t.Connections, t.Answers, t.Unanswered)
 }
 
-// StartLoad lets a pod send to a port of another one for a time, whole seconds.
-func (c *Cluster) StartLoad(ctx context.Context, from, to *Pod, port, connections int, lasts time.Duration) (*Load, error) {
+// StartLoad lets a pod send to a port of another one until Toll is called, and for
+// no longer than limit, whole seconds.
+func (c *Cluster) StartLoad(ctx context.Context, from, to *Pod, port, connections int, limit time.Duration) (*Load, error) {
 	out, err := c.Run(ctx, "", "exec", "-n", from.Namespace, from.Name, "--", "bash", "-c", loadScript, "load.sh",
-		liveScript, strconv.Itoa(int(lasts.Seconds())), to.Addr.String(), strconv.Itoa(port), strconv.Itoa(len(to.Name)),
+		liveScript, strconv.Itoa(int(limit.Seconds())), to.Addr.String(), strconv.Itoa(port), strconv.Itoa(len(to.Name)),
 		strconv.Itoa(connections))
 	if err == nil && strings.TrimSpace(out) != "begun" {
 		err = fmt.Errorf("it says %q", out)
@@ -46,26 +49,42 @@ func (c *Cluster) StartLoad(ctx context.Context, from, to *Pod, port, connection
 	if err != nil {
 		return nil, fmt.Errorf("load of %s on %s: %w", from.Key(), to.Key(), err)
 	}
-	return &Load{cluster: c, from: from, ends: time.Now().Add(lasts), connections: connections}, nil
+	return &Load{cluster: c, from: from, ends: time.Now().Add(limit), connections: connections}, nil
 }
 
 // Ends is when the load ends by itself.
 func (l *Load) Ends() time.Time { return l.ends }
 
-// Toll waits for the end, and counts.
+// lastWords is how long the load may take to end: the wait for an answer of a
+// connection, and some.
+const lastWords = 30 * time.Second
+
+// Toll ends the load, and counts.
 func (l *Load) Toll(ctx context.Context) (Toll, error) {
-	const slack = 5 * time.Second // the stream waits a second for its last echoes
-	select {
-	case <-ctx.Done():
-		return Toll{}, ctx.Err()
-	case <-time.After(time.Until(l.ends) + slack):
+	if _, err := l.run(ctx, "touch", "/tmp/load/end"); err != nil {
+		return Toll{}, err
 	}
-	out, err := l.cluster.Run(ctx, "", "exec", "-n", l.from.Namespace, l.from.Name, "--",
-		"grep", "-H", "", "-r", "/tmp/load")
+	for deadline := time.Now().Add(lastWords); ; time.Sleep(time.Second) {
+		out, err := l.run(ctx, "grep", "-H", "", "-r", "/tmp/load", "--exclude=clock", "--exclude=end")
+		if err != nil {
+			return Toll{}, err
+		}
+		toll := countToll(out, l.connections)
+		switch {
+		case toll.ended == l.connections+1:
+			return toll, nil
+		case time.Now().After(deadline):
+			return Toll{}, fmt.Errorf("load of %s: %d of %d have ended after %s", l.from.Key(), toll.ended, l.connections+1, lastWords)
+		}
+	}
+}
+
+func (l *Load) run(ctx context.Context, command ...string) (string, error) {
+	out, err := l.cluster.Run(ctx, "", append([]string{"exec", "-n", l.from.Namespace, l.from.Name, "--"}, command...)...)
 	if err != nil {
-		return Toll{}, fmt.Errorf("read the load of %s: %w", l.from.Key(), err)
+		return "", fmt.Errorf("load of %s: %w", l.from.Key(), err)
 	}
-	return countToll(out, l.connections), nil
+	return out, nil
 }
 
 // countToll reads lines "FILE:TIME OUTCOME".
@@ -81,6 +100,8 @@ func countToll(lines string, connections int) Toll {
 			t.Sent, _ = strconv.Atoi(word) // 0 is not what anybody hopes for
 		case stream && outcome == "answer":
 			back++
+		case outcome == "ended":
+			t.ended++
 		case outcome == "answer":
 			t.Answers++
 		case outcome == "silence":

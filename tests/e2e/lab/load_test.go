@@ -9,8 +9,10 @@ func TestToll(t *testing.T) {
 /tmp/load/live-0:2.5 answer
 /tmp/load/stream:1.7 answer
 /tmp/load/stream:3 sent
+/tmp/load/stream:0 ended
+/tmp/load/live-1:0 ended
 `, 2)
-	if want := (Toll{Sent: 3, Lost: 1, Connections: 2, Answers: 2, Unanswered: 1}); got != want {
+	if want := (Toll{Sent: 3, Lost: 1, Connections: 2, Answers: 2, Unanswered: 1, ended: 2}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
