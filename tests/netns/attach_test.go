@@ -54,24 +54,45 @@ func TestAttachToNothing(t *testing.T) {
 	}
 }
 
-// TestUpgradeOfLinks: the programs of a pod that hang on tcx links, as an
-// earlier agent attached them, are replaced there, and none runs twice.
-func TestUpgradeOfLinks(t *testing.T) {
+// TestUpgradeOfHooks: an agent of another version finds a pod's programs in
+// filters of clsact or, where the kernel has them, on tcx links, where earlier
+// agents put those of every pod. It replaces them where they are, although it
+// would use filters itself, and none runs twice.
+func TestUpgradeOfHooks(t *testing.T) {
 	harness.Require(t)
 	c := harness.NewCluster(t, 1, harness.Options{})
 	n := c.Nodes[0]
-	p := c.AddShapedPod(n, harness.Role("a"))
-	if p.HasClsact() {
-		t.Log("the kernel has no tcx (Linux 6.6): there are no such links")
-		return
+	pods := []*harness.Pod{c.AddPod(n, harness.Role("a")), c.AddShapedPod(n, harness.Role("b"))}
+	before := []harness.Hooked{oneEach(t, pods[0]), oneEach(t, pods[1])}
+	n.CloseDatapath()
+	must(t, n.UpgradeDatapath())
+	for i, p := range pods {
+		filters := p.HasClsact()
+		n.Do(func() error {
+			link, err := net.InterfaceByName(p.HostIf())
+			if err != nil {
+				return err
+			}
+			return n.Datapath.AttachPod(link.Index, false)
+		})
+		after := oneEach(t, p)
+		t.Logf("in filters: %v, programs %v became %v", filters, before[i], after)
+		if after.FromPod[0] == before[i].FromPod[0] || after.ToPod[0] == before[i].ToPod[0] {
+			t.Error("a program of before is still there")
+		}
+		if p.HasClsact() != filters {
+			t.Error("the programs moved to filters")
+		}
 	}
-	var link *net.Interface
-	n.Do(func() (err error) {
-		link, err = net.InterfaceByName(p.HostIf())
-		return err
-	})
-	n.Do(func() error { return n.Datapath.AttachPod(link.Index, false) })
-	if p.HasClsact() {
-		t.Error("the programs were attached a second time")
+}
+
+// oneEach wants one program at each side of the pod's interface.
+func oneEach(t *testing.T, p *harness.Pod) harness.Hooked {
+	t.Helper()
+	h, err := p.Hooked()
+	must(t, err)
+	if len(h.FromPod) != 1 || len(h.ToPod) != 1 {
+		t.Fatalf("programs %v, want one from the pod and one to it", h)
 	}
+	return h
 }
