@@ -39,7 +39,7 @@ spec:
 
 // TestDualStack does in IPv6 what other tests do in IPv4: pods and hosts of
 // every node reach pods, Services by address and by a name that has only an
-// IPv6 address, node ports, and the world, and policies stop them.
+// IPv6 address, node ports, a host port, and the world, and policies stop them.
 func TestDualStack(t *testing.T) {
 	pods := clients("dual")
 	for i, name := range []string{"web-0", "web-1"} { // on the workers
@@ -47,10 +47,14 @@ func TestDualStack(t *testing.T) {
 		web.Labels, web.NoService = map[string]string{"app": "web"}, true
 		pods = append(pods, web)
 	}
+	forwarded := server("dual", "hostport", lab.Worker)
+	forwarded.NoService, forwarded.HostPorts = true, map[int]int{80: hostPort6}
+	pods = append(pods, forwarded)
 	create(t, alone("dual"), pods...)
 	apply(t, dualManifest)
 	settle()
-	from, webs := pods[:2*len(cluster.Nodes)], pods[2*len(cluster.Nodes):]
+	clients := 2 * len(cluster.Nodes)
+	from, webs := pods[:clients], pods[clients:clients+2]
 	for _, p := range pods {
 		if !p.Addr6.IsValid() {
 			t.Fatalf("pod %s has no IPv6 address", p.Key())
@@ -65,6 +69,7 @@ func TestDualStack(t *testing.T) {
 	})
 	t.Run("name", func(t *testing.T) { try(t, toHost(from, "web6.e2e-dual.svc.cluster.local", 8000)) })
 	t.Run("node ports", func(t *testing.T) { nodePortsOverIPv6(t, from) })
+	t.Run("host port", func(t *testing.T) { hostPortOverIPv6(t, from) })
 	t.Run("world", func(t *testing.T) { worldOverIPv6(t, from) })
 	t.Run("policy", func(t *testing.T) { policyOverIPv6(t, from, webs) })
 }
@@ -132,6 +137,23 @@ func nodePortsOverIPv6(t *testing.T, from []*lab.Pod) {
 		if _, _, err := host.Ask(t.Context(), netip.AddrPortFrom(node.Addr6, uint16(ports[lab.TCP])), 4*time.Second); err != nil {
 			t.Errorf("from outside to %s: %v", node.Addr6, err)
 		}
+	}
+}
+
+// hostPort6 is another than hostPort: the pod that has that may still be there.
+const hostPort6 = 18081
+
+// hostPortOverIPv6 asks the port of a node that the portmap plugin forwards.
+func hostPortOverIPv6(t *testing.T, from []*lab.Pod) {
+	addr := cluster.Nodes[lab.Worker].Addr6
+	probes := toHost(from, literal(addr), hostPort6)
+	for i := range probes {
+		probes[i].Server = "hostport"
+	}
+	try(t, probes)
+	name, _, err := newHost(t, "client", 1).Ask(t.Context(), netip.AddrPortFrom(addr, hostPort6), 4*time.Second)
+	if err != nil || name != "hostport" {
+		t.Errorf("from outside: got %s, %v", name, err)
 	}
 }
 
