@@ -27,13 +27,15 @@ func Serve(ctx context.Context, names []string, mtu int, log *slog.Logger) error
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var running sync.WaitGroup
+	var crossing traffic
 	for _, name := range names {
 		running.Go(func() {
-			if err := serve(ctx, name, mtu, log); err != nil {
+			if err := serve(ctx, name, mtu, &crossing, log); err != nil {
 				cancel(err)
 			}
 		})
 	}
+	running.Go(func() { adaptProcessors(ctx, &crossing) })
 	running.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
@@ -41,13 +43,13 @@ func Serve(ctx context.Context, names []string, mtu int, log *slog.Logger) error
 	return nil
 }
 
-func serve(ctx context.Context, name string, mtu int, log *slog.Logger) error {
+func serve(ctx context.Context, name string, mtu int, crossing *traffic, log *slog.Logger) error {
 	if err := overlay.CheckDeviceName(name); err != nil {
 		return err
 	}
 	index := 0
 	for {
-		err := serveOnce(ctx, name, mtu, &index, log)
+		err := serveOnce(ctx, name, mtu, &index, crossing, log)
 		if !errors.Is(err, errRemoved) {
 			return err
 		}
@@ -55,7 +57,7 @@ func serve(ctx context.Context, name string, mtu int, log *slog.Logger) error {
 	}
 }
 
-func serveOnce(ctx context.Context, name string, mtu int, index *int, log *slog.Logger) error {
+func serveOnce(ctx context.Context, name string, mtu int, index *int, crossing *traffic, log *slog.Logger) error {
 	tunnel, err := attach(ctx, name, mtu, *index, log)
 	if tunnel == nil {
 		return err
@@ -63,7 +65,7 @@ func serveOnce(ctx context.Context, name string, mtu int, index *int, log *slog.
 	if found, err := net.InterfaceByName(name); err == nil {
 		*index = found.Index
 	}
-	wg := device.NewDevice(whole{tunnel}, conn.NewDefaultBind(), newLogger(log))
+	wg := device.NewDevice(counted{whole{tunnel}, crossing}, conn.NewDefaultBind(), newLogger(log))
 	defer wg.Close()
 	control, err := listen(name)
 	if err != nil {

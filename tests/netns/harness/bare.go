@@ -13,8 +13,9 @@ import (
 )
 
 // BarePair gives two more machines on the cluster's underlay that know nothing
-// of Signet: a WireGuard device of the same kind each, and an address behind
-// it. It is what Signet is measured against.
+// of Signet: a WireGuard device of the same kind each, the kernel's or
+// wireguard-go's, and an address behind it. It is what Signet is measured
+// against.
 func (c *Cluster) BarePair() (a, b *Host) {
 	c.t.Helper()
 	var ends [2]*wireGuard
@@ -22,7 +23,7 @@ func (c *Cluster) BarePair() (a, b *Host) {
 	for i := range ends {
 		n := newNamespace(c.t, fmt.Sprintf("bare%d", i))
 		c.must(n.plug(n.name, c.options.UnderlayMTU, bareUnderlay(i)))
-		w, err := newWireGuard(n)
+		w, err := newPlainWireGuard(n)
 		c.must(err)
 		ends[i] = w
 		keys[i], err = wgtypes.GeneratePrivateKey()

@@ -19,11 +19,13 @@ import (
 )
 
 // role, in the environment, says what this binary is to be: nothing (enter the
-// laboratory), the laboratory, a node's signet-wg, its agent or the CNI plugin.
+// laboratory), the laboratory, a node's signet-wg, its agent or the CNI plugin, or
+// the wireguard-go that Signet is compared with.
 const (
 	envRole     = "SIGNET_NETNS_ROLE"
 	roleInside  = "inside"
 	roleServer  = "signet-wg"
+	rolePlain   = "wireguard-go"
 	rolePlugin  = "signet-cni"
 	roleAgent   = "signet-agent"
 	roleGuard   = "signet-guard" // of its systemd unit
@@ -42,6 +44,8 @@ func Main(body func() int) int {
 	switch os.Getenv(envRole) {
 	case roleServer:
 		return serveWireGuard()
+	case rolePlain:
+		return servePlainWireGuard()
 	case rolePlugin:
 		return plugin.Run()
 	case roleGuard:

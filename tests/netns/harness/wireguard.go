@@ -33,7 +33,7 @@ func newWireGuard(n *Namespace) (*wireGuard, error) {
 		return err
 	})
 	if errors.Is(err, device.ErrNoKernel) {
-		err = w.startServer()
+		err = w.startServer(roleServer)
 	}
 	if err == nil {
 		err = w.ensure()
@@ -62,11 +62,12 @@ func (w *wireGuard) kind() device.Kind {
 	return device.Kernel
 }
 
-// startServer starts signet-wg, which ends with the test at the latest.
-func (w *wireGuard) startServer() error {
-	cmd := itself(roleServer)
+// startServer starts signet-wg, or wireguard-go; it ends with the test at the
+// latest.
+func (w *wireGuard) startServer(role string) error {
+	cmd := itself(role)
 	if err := w.onHolder(cmd.Start); err != nil {
-		return fmt.Errorf("start signet-wg: %w", err)
+		return fmt.Errorf("start %s: %w", role, err)
 	}
 	w.server = cmd
 	w.t.Cleanup(func() { stop(cmd) })
@@ -122,11 +123,11 @@ func (n *Node) Userspace() bool { return n.wg.kind() == device.Userspace }
 func (n *Node) KillServer() { stop(n.wg.server) }
 
 // StartServer starts signet-wg; it stands by while another runs.
-func (n *Node) StartServer() error { return n.wg.startServer() }
+func (n *Node) StartServer() error { return n.wg.startServer(roleServer) }
 
 // RestartServer starts signet-wg again and configures it.
 func (n *Node) RestartServer() error {
-	if err := n.wg.startServer(); err != nil {
+	if err := n.wg.startServer(roleServer); err != nil {
 		return err
 	}
 	if err := n.wg.ensure(); err != nil {
@@ -139,7 +140,7 @@ func (n *Node) RestartServer() error {
 // roll-out does, and tells when that one ended.
 func (n *Node) ReplaceServer() (ended time.Time, err error) {
 	old := n.wg.server
-	if err := n.wg.startServer(); err != nil {
+	if err := n.wg.startServer(roleServer); err != nil {
 		return ended, err
 	}
 	time.Sleep(200 * time.Millisecond) // it stands by

@@ -1,0 +1,105 @@
+package userspace
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"time"
+)
+
+// A packet passes four goroutines on its way through WireGuard. Where more
+// processors are free than are needed, Go's scheduler wakes another thread for
+// each step, which costs more than the step itself. So the process takes one
+// processor, and more while these are not enough.
+const (
+	// lookInterval is how often the process looks at what it used.
+	lookInterval = 200 * time.Millisecond
+	// calmLooks is for how many looks in a row it has to need less before it
+	// gives processors back.
+	calmLooks = 10
+)
+
+// Shares of the time of the processors that the process may use.
+const (
+	fullShare = 0.9 // used by this much, they are not enough
+	calmShare = 0.4 // used by less, half of them would do
+)
+
+// bulkBatch is how many packets cross at a time from which on several
+// processors find work at once.
+const bulkBatch = 4
+
+// processors decides how many processors goroutines may use, between 1 and most.
+type processors struct {
+	now, most int
+	calm      int // looks in a row
+}
+
+// look takes in how many processors' time the process used since the last look,
+// for how much of it threads that could run waited for a processor, and how
+// many packets crossed at a time. It gives the number for the time to come.
+//
+// A process that waits more than it runs is being crowded out by others. With
+// bulk to carry, more threads bring it a larger share, as they do for a
+// WireGuard that has taken all processors from the start. Packets that come one
+// by one would only wait for more threads, each behind others.
+func (p *processors) look(used, waited, batch float64) int {
+	wanted := used
+	if batch >= bulkBatch {
+		wanted += waited
+	}
+	full := fullShare * float64(p.now)
+	switch {
+	case used >= full, waited > used && wanted >= full:
+		p.calm = 0
+		p.now = min(2*p.now, p.most)
+	case wanted >= calmShare*float64(p.now):
+		p.calm = 0
+	default:
+		p.calm++
+	}
+	if p.calm >= calmLooks {
+		p.calm = 0
+		p.now = max(p.now/2, 1)
+	}
+	return p.now
+}
+
+// adaptProcessors keeps the number of processors (GOMAXPROCS) to what the
+// process needs until ctx ends. It leaves a number that the environment sets.
+func adaptProcessors(ctx context.Context, crossing *traffic) {
+	if most := runtime.GOMAXPROCS(0); most > 1 && os.Getenv("GOMAXPROCS") == "" {
+		p := processors{now: 1, most: most}
+		p.follow(ctx, crossing, readUsage, func(count int) { runtime.GOMAXPROCS(count) })
+	}
+}
+
+// follow sets what the process needs until ctx ends, or for as long as the
+// kernel tells what its threads use; after that all processors.
+func (p *processors) follow(ctx context.Context, crossing *traffic, read func() (usage, error), set func(int)) {
+	before, err := read()
+	if err != nil {
+		return
+	}
+	set(p.now)
+	defer set(p.most)
+	ticker := time.NewTicker(lookInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		after, err := read()
+		if err != nil {
+			return
+		}
+		had := p.now
+		used, waited := after.since(before)
+		if p.look(used, waited, crossing.batch()) != had {
+			set(p.now) // stops all goroutines for some microseconds
+		}
+		before = after
+	}
+}
