@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/signet-cni/signet/enforce/policy"
@@ -21,7 +22,7 @@ func (n *node) events() []Event {
 	ring, err := n.Events()
 	must(n.t, err)
 	defer ring.Close()
-	ring.ring.SetDeadline(time.Now())
+	ring.ring.(*ringbuf.Reader).SetDeadline(time.Now())
 	var list []Event
 	for {
 		e, err := ring.Next()
