@@ -63,14 +63,15 @@ static __always_inline int admit_to_overlay(struct __sk_buff *skb, struct contex
 SEC("tc")
 int to_overlay(struct __sk_buff *skb)
 {
-	struct context *c = context_new(skb, HOOK_TO_OVERLAY);
+	struct context *c;
 	int reason;
 
+	if (skb->protocol == bpf_htons(ETH_P_IPV6) && skb->mark == MARK_TAGGED)
+		return ACTION_NEXT;
+	c = context_new(skb, HOOK_TO_OVERLAY);
 	if (!c)
 		return ACTION_DROP;
 	c->l3 = overlay_l2_len;
-	if (skb->protocol == bpf_htons(ETH_P_IPV6) && skb->mark == MARK_TAGGED)
-		return ACTION_NEXT;
 	reason = parse(skb, c);
 	if (!reason)
 		reason = stack_sender(skb, c);
