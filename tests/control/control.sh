@@ -2,12 +2,8 @@
 # Run a command against an API server of its own, with --apart both in network and mount namespaces of their own, where
 # nodes in further namespaces can reach it:
 # control.sh [--apart] COMMAND...
-. "$(dirname "${BASH_SOURCE[0]}")/../kind/entries.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/binaries.sh"
 
-"$KIND_DIR/fill.sh" "$tools" "building kind, etcd, CoreDNS and CNI plugins" "$KIND_DIR/build-tools.sh"
-"$KIND_DIR/fill.sh" "$kubernetes" "building Kubernetes $KUBERNETES_VERSION" "$KIND_DIR/build-kubernetes.sh" \
-	cmd/kube{adm,let,-apiserver,-controller-manager,-scheduler,-proxy}
-"$KIND_DIR/fill.sh" "$clients" "building kubectl and agnhost" "$KIND_DIR/build-kubernetes.sh" cmd/kubectl test/images/agnhost
 cd "$REPO" || exit
 apart=() listen=127.0.0.1
 if [[ $1 == --apart ]]; then

@@ -53,10 +53,9 @@ func control(ctx context.Context, b plane.Binaries, listen, kubectl, manifest st
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.Stop()) }()
-	apply := exec.CommandContext(ctx, kubectl, "--kubeconfig", p.Kubeconfig, "apply", "-f", manifest)
-	if out, err := apply.CombinedOutput(); err != nil {
-		return fmt.Errorf("apply %s: %w: %s", manifest, err, out)
+	defer p.Stop()
+	if err := p.Apply(ctx, kubectl, manifest); err != nil {
+		return err
 	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "SIGNET_TEST_KUBECONFIG="+p.Kubeconfig)

@@ -1,5 +1,5 @@
-// Package plane runs a real etcd and kube-apiserver on the loopback device, for
-// tests and measurements that need no nodes.
+// Package plane runs a real etcd and kube-apiserver, without controllers, for
+// tests and measurements that need no kubelet.
 package plane
 
 import (
@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readyTime is how long a start may take on a busy machine.
-const readyTime = 3 * time.Minute
+// readyTime is how long a start may take on a busy or emulated machine.
+const readyTime = 5 * time.Minute
 
 // Plane is a running control plane without controllers.
 type Plane struct {
@@ -34,41 +34,56 @@ type Plane struct {
 
 	dir       string
 	token     string
-	processes []*exec.Cmd
+	binaries  Binaries
+	listen    string
+	etcd      string    // its URL
+	store     *exec.Cmd // etcd
+	apiServer *exec.Cmd
 }
 
 // Binaries are the commands to run.
 type Binaries struct{ Etcd, APIServer string }
 
 // Start runs both in dir, which has to be empty, and waits until the API server
-// is ready. listen is the address to serve at. They end with Stop, or with the
-// caller.
+// is ready. listen is the address to serve at. They end with Stop.
 func Start(ctx context.Context, dir, listen string, b Binaries) (*Plane, error) {
-	p := &Plane{dir: dir}
-	if err := p.start(ctx, listen, b); err != nil {
-		return nil, errors.Join(err, p.Stop())
+	p := &Plane{dir: dir, listen: listen, binaries: b}
+	if err := p.start(ctx); err != nil {
+		p.Stop()
+		return nil, err
 	}
 	return p, nil
 }
 
-func (p *Plane) start(ctx context.Context, listen string, b Binaries) error {
-	ports, err := freePorts(listen, 3)
+func (p *Plane) start(ctx context.Context) error {
+	ports, err := freePorts(p.listen, 3)
 	if err != nil {
 		return err
 	}
 	if err := p.credentials(); err != nil {
 		return err
 	}
-	client, peer := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1]
-	err = p.run(b.Etcd, "etcd", "--data-dir", p.path("etcd"), "--unsafe-no-fsync=false", "--quota-backend-bytes", "8589934592",
-		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
+	peer := "http://127.0.0.1:" + ports[1]
+	p.etcd = "http://127.0.0.1:" + ports[0]
+	p.store, err = p.run(p.binaries.Etcd, "etcd", "--data-dir", p.path("etcd"), "--unsafe-no-fsync=false", "--quota-backend-bytes", "8589934592",
+		"--listen-client-urls", p.etcd, "--advertise-client-urls", p.etcd, "--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer, "--log-level", "error")
 	if err != nil {
 		return err
 	}
-	p.Address = net.JoinHostPort(listen, ports[2])
-	err = p.run(b.APIServer, "kube-apiserver", "--etcd-servers", client, "--bind-address", listen, "--secure-port", ports[2],
-		"--advertise-address", listen, "--endpoint-reconciler-type", "none", "--cert-dir", p.path("certs"), "--token-auth-file", p.path("tokens"), "--authorization-mode", "RBAC",
+	p.Address = net.JoinHostPort(p.listen, ports[2])
+	return p.StartAPI(ctx)
+}
+
+// StartAPI runs the API server, after StopAPI where it was and with what it
+// knew, and waits until it is ready.
+func (p *Plane) StartAPI(ctx context.Context) (err error) {
+	_, port, err := net.SplitHostPort(p.Address)
+	if err != nil {
+		return err
+	}
+	p.apiServer, err = p.run(p.binaries.APIServer, "kube-apiserver", "--etcd-servers", p.etcd, "--bind-address", p.listen, "--secure-port", port,
+		"--advertise-address", p.listen, "--endpoint-reconciler-type", "none", "--cert-dir", p.path("certs"), "--token-auth-file", p.path("tokens"), "--authorization-mode", "RBAC",
 		"--service-account-issuer", "https://signet.test", "--service-account-key-file", p.path("accounts.key"),
 		"--service-account-signing-key-file", p.path("accounts.key"), "--service-cluster-ip-range", "10.96.0.0/16",
 		"--disable-admission-plugins", "ServiceAccount", "--allow-privileged", "--max-requests-inflight", "2000",
@@ -110,21 +125,28 @@ users: [{name: user, user: {token: "%s"}}]
 `, p.Address, token)
 }
 
-// run starts a command that dies with the caller's thread at the latest; its
-// output goes to a log in dir.
-func (p *Plane) run(binary, name string, args ...string) error {
-	log, err := os.Create(p.path(name + ".log"))
+// run starts a command that ends with Stop; its output goes to a log in dir.
+func (p *Plane) run(binary, name string, args ...string) (*exec.Cmd, error) {
+	log, err := os.OpenFile(p.path(name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	err = errors.Join(cmd.Start(), log.Close())
 	if err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	p.processes = append(p.processes, cmd)
+	return cmd, nil
+}
+
+// Apply puts a manifest in force, by kubectl.
+func (p *Plane) Apply(ctx context.Context, kubectl, manifest string) error {
+	out, err := exec.CommandContext(ctx, kubectl, "--kubeconfig", p.Kubeconfig, "apply", "-f", manifest).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("apply %s: %w: %s", manifest, err, out)
+	}
 	return nil
 }
 
@@ -163,21 +185,33 @@ func (p *Plane) ask(ctx context.Context, client *http.Client) error {
 	return nil
 }
 
+// StopAPI ends the API server; what it knew stays.
+func (p *Plane) StopAPI() {
+	end(p.apiServer)
+	p.apiServer = nil
+}
+
 // Stop ends both commands.
-func (p *Plane) Stop() error {
-	for n := len(p.processes) - 1; n >= 0; n-- {
-		_ = p.processes[n].Process.Signal(unix.SIGTERM) // ended already, perhaps
-		done := make(chan struct{})
-		go func() { _ = p.processes[n].Wait(); close(done) }()
-		select {
-		case <-done:
-		case <-time.After(5 * time.Second):
-			_ = p.processes[n].Process.Kill()
-			<-done
-		}
+func (p *Plane) Stop() {
+	p.StopAPI()
+	end(p.store)
+	p.store = nil
+}
+
+// end ends a command that run has started, if there is one, by force after 5 s.
+func end(cmd *exec.Cmd) {
+	if cmd == nil {
+		return
 	}
-	p.processes = nil
-	return nil
+	_ = cmd.Process.Signal(unix.SIGTERM) // ended already, perhaps
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		_ = cmd.Process.Kill()
+		<-done
+	}
 }
 
 // freePorts gives ports that nobody has at the moment.
