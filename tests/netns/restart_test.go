@@ -1,64 +1,15 @@
 package netns_test
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/tests/netns/harness"
 )
-
-// numbered is a stream of datagrams that carry a number each.
-type numbered struct {
-	in, out *net.UDPConn
-	to      netip.AddrPort
-}
-
-// run sends until stop is closed, a datagram each millisecond, and reports how
-// many were sent and how many arrived. The last ones have their time to arrive.
-func (s numbered) run(stop <-chan struct{}, sent, got *int) {
-	var arrived atomic.Int64
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.count(&arrived)
-	}()
-	tick := time.NewTicker(scaled(time.Millisecond))
-	defer tick.Stop()
-	for running := true; running; {
-		select {
-		case <-stop:
-			running = false
-		case <-tick.C:
-			if _, err := s.out.WriteToUDPAddrPort(binary.BigEndian.AppendUint64(nil, uint64(*sent)), s.to); err == nil {
-				*sent++
-			}
-		}
-	}
-	for deadline := time.Now().Add(scaled(never)); arrived.Load() < int64(*sent) && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	_ = s.in.SetReadDeadline(time.Now())
-	<-done
-	*got = int(arrived.Load())
-}
-
-// count counts datagrams until reading fails.
-func (s numbered) count(arrived *atomic.Int64) {
-	buf := make([]byte, 8)
-	for {
-		if n, err := s.in.Read(buf); err != nil || n != 8 {
-			return
-		}
-		arrived.Add(1)
-	}
-}
 
 // TestAgentRestart kills and replaces the agents again and again under 100
 // connections and a stream of numbered datagrams: nothing is lost, and policy
@@ -88,26 +39,13 @@ func TestAgentRestart(t *testing.T) {
 // survives does something to the agents under traffic, and counts what is lost.
 func survives(t *testing.T, c *harness.Cluster, a, b *harness.Pod, name string, event func(*testing.T, *harness.Cluster)) {
 	t.Helper()
-	const connections = 100
-	crowd := harness.Gather(t, &a.Host, netip.AddrPortFrom(b.Addr, 8080), connections, scaled(20*time.Millisecond))
-	in, out := b.UDP(9), a.UDP(0)
-	defer in.Close()
-	stream := numbered{in: in, out: out, to: netip.AddrPortFrom(b.Addr, 9)}
-	var sent, got int
-	stop, streamed := make(chan struct{}), make(chan struct{})
-	go func() { stream.run(stop, &sent, &got); close(streamed) }()
+	load := harness.StartLoad(t, &a.Host, &b.Host, scaled(time.Millisecond))
 	event(t, c)
 	time.Sleep(scaled(20 * time.Millisecond)) // whoever waited to ask does
-	close(stop)
-	<-streamed
-	answers, again, err := crowd.Disperse()
-	t.Logf("%s, %s WireGuard: %d of %d datagrams lost; %d connections, %d answers, %d segments sent again",
-		name, c.Nodes[0].WireGuard(), sent-got, sent, connections, answers, again)
-	if got != sent || sent == 0 {
-		t.Errorf("%s: %d of %d datagrams arrived; %s", name, got, sent, c.Drops())
-	}
-	if err != nil || answers < connections {
-		t.Errorf("%s: %d answers on %d connections: %v; %s", name, answers, connections, err, c.Drops())
+	toll := load.End()
+	t.Logf("%s, %s WireGuard: %s", name, c.Nodes[0].WireGuard(), toll)
+	if err := toll.Problem(); err != nil {
+		t.Errorf("%s: %v; %s", name, err, c.Drops())
 	}
 }
 

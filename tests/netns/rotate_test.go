@@ -2,7 +2,6 @@ package netns_test
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -51,10 +50,10 @@ func newLoad(t *testing.T, c *harness.Cluster) *load {
 }
 
 func (l *load) between(from, to *harness.Pod, port uint16) {
-	stream := numbered{in: to.UDP(port), out: from.UDP(0), to: netip.AddrPortFrom(to.Addr, port)}
+	stream := harness.NewStream(&from.Host, &to.Host, port)
 	count := &[2]int{}
 	l.counts[from.Name+" to "+to.Name] = count
-	l.running.Go(func() { stream.run(l.stop, &count[0], &count[1]) })
+	l.running.Go(func() { count[0], count[1] = stream.Run(l.stop, scaled(time.Millisecond)) })
 	l.running.Go(func() {
 		if err := harness.Pour(&from.Host, &to.Host, port, scaled(10*time.Millisecond), l.stop); err != nil {
 			l.t.Errorf("TCP from %s to %s: %v", from.Name, to.Name, err)

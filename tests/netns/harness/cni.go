@@ -117,24 +117,36 @@ func (s *cniSide) call(command string, p *Pod) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// add attaches the pod and reads its addresses from the plugin's result.
+// add attaches the pod, which then has the addresses that the agent knows.
 func (s *cniSide) add(p *Pod) error {
-	stdout, err := s.call("ADD", p)
+	got, err := s.attach(p)
 	if err != nil {
 		return err
-	}
-	var result current.Result
-	if err := json.Unmarshal(stdout, &result); err != nil {
-		return fmt.Errorf("ADD printed %q: %w", stdout, err)
-	}
-	var got []netip.Addr
-	for _, ip := range result.IPs {
-		addr, _ := netip.AddrFromSlice(ip.Address.IP)
-		got = append(got, addr.Unmap())
 	}
 	if !slices.Equal(got, p.endpoint.Addrs()) {
 		return fmt.Errorf("ADD gave addresses %v, the agent %v", got, p.endpoint.Addrs())
 	}
 	p.Addr, p.Addr6 = p.endpoint.Addr, p.endpoint.Addr6
 	return nil
+}
+
+// attach reads the pod's addresses, of which there is one at least, from the
+// plugin's result.
+func (s *cniSide) attach(p *Pod) (addrs []netip.Addr, err error) {
+	stdout, err := s.call("ADD", p)
+	if err != nil {
+		return nil, err
+	}
+	var result current.Result
+	if err := json.Unmarshal(stdout, &result); err != nil {
+		return nil, fmt.Errorf("ADD printed %q: %w", stdout, err)
+	}
+	if len(result.IPs) == 0 {
+		return nil, fmt.Errorf("ADD gave no address: %q", stdout)
+	}
+	for _, ip := range result.IPs {
+		addr, _ := netip.AddrFromSlice(ip.Address.IP)
+		addrs = append(addrs, addr.Unmap())
+	}
+	return addrs, nil
 }

@@ -126,12 +126,19 @@ func (n *Node) AcceptedKeys() (keys []string) {
 	return keys
 }
 
-// Away cuts the node off from all other nodes; back ends that.
+// Away cuts the node off, in both directions and by IPv4, from all other nodes;
+// back ends that.
 func (n *Node) Away() (back func()) {
 	n.t.Helper()
 	nowhere := &netlink.Route{Dst: ipNet(NodeRange.String()), Type: unix.RTN_UNREACHABLE}
+	lost := &netlink.Route{Dst: hostNet(n.own[0]), Type: unix.RTN_BLACKHOLE}
 	n.Do(func() error { return netlink.RouteAdd(nowhere) })
-	return func() { n.Do(func() error { return netlink.RouteDel(nowhere) }) }
+	n.cluster.must(netlink.RouteReplace(lost))
+	return func() {
+		n.t.Helper()
+		n.Do(func() error { return netlink.RouteDel(nowhere) })
+		n.cluster.must(addRoute(n.Uplink, hostNet(n.own[0]), netip.Addr{}))
+	}
 }
 
 // Connected says whether the node has a session with every peer of its first
