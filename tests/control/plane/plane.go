@@ -23,7 +23,7 @@ import (
 )
 
 // readyTime is how long a start may take on a busy or emulated machine.
-const readyTime = 5 * time.Minute
+const readyTime = 10 * time.Minute
 
 // Plane is a running control plane without controllers.
 type Plane struct {

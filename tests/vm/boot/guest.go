@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -20,7 +21,7 @@ import (
 // single bytes, and checks of the kernel's accesses to user memory.
 func (o options) qemu() []string {
 	return []string{
-		"-accel", o.accel, "-cpu", "max,-cx16,-la57,-erms,-smap", "-smp", "2", "-m", "2048",
+		"-accel", o.accel, "-cpu", "max,-cx16,-la57,-erms,-smap", "-smp", "2", "-m", strconv.Itoa(o.memory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-kernel", o.kernel, "-initrd", o.initrd,
 		"-append", strings.TrimSpace("console=ttyS0 panic=-1 mitigations=off audit=0 " + o.append),
 		"-chardev", "file,id=kernel,append=on,path=" + o.console, "-serial", "chardev:kernel",

@@ -14,6 +14,7 @@ import (
 type options struct {
 	accel, kernel, initrd, append, console, tests string
 
+	memory                 int // MiB
 	timeout, limit, budget time.Duration
 
 	maySkip *regexp.Regexp
@@ -55,6 +56,7 @@ func parseOptions() (options, error) {
 	flag.StringVar(&o.append, "append", "", "more for the kernel's command line; NAME=VALUE goes to init's environment")
 	flag.StringVar(&o.console, "console", os.DevNull, "the `file` that gets both serial ports' output, at its end")
 	flag.StringVar(&o.tests, "tests", "", "the `directory` that the guest has as /src")
+	flag.IntVar(&o.memory, "memory", 2048, "the guest's memory in `MiB`")
 	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long a boot may go on before it is ended")
 	flag.DurationVar(&o.limit, "limit", 3*time.Minute, "how long a boot may take")
 	flag.DurationVar(&o.budget, "budget", 100*time.Second, "how long after its start a boot gets more to run")
