@@ -38,14 +38,24 @@ func TestTunnelIdentities(t *testing.T) {
 		{"some", listing(t, 1, int64(4294967295), int64(256), int64(256)), []identity.ID{256, 4294967295}, true},
 		{"reserved and beyond", listing(t, 1, int64(-1), int64(0), int64(3), int64(255), int64(300), int64(1<<32)), []identity.ID{300}, true},
 	} {
-		it := kept(t, parse, test.object)
+		it := kept(t, parse, tunnelAsRead(t, test.object))
 		checkProblem(t, it.problems, "")
 		if !slices.Equal(it.value.identities, test.want) || it.value.listed != test.listed {
 			t.Errorf("%s: %v, %t", test.name, it.value.identities, it.value.listed)
 		}
 	}
-	refused := kept(t, parse, listing(t, 1, "x"))
-	checkProblem(t, refused.problems, "decode Tunnel")
+	many := slices.Repeat([]any{int64(300)}, maxIdentities+1)
+	for problem, object := range map[string]*unstructured.Unstructured{
+		"decode Tunnel": listing(t, 1, "x"), "4097, more than 4096": listing(t, 1, many...),
+		"identities: 4097": verified(t, listing(t, 1), many...),
+	} {
+		checkProblem(t, kept(t, parse, tunnelAsRead(t, object)).problems, problem)
+		it := kept(t, parseAttestation, tunnelAsRead(t, object))
+		checkProblem(t, it.problems, problem)
+		if it.value.listed || it.value.identities != nil || it.value.verified != nil {
+			t.Errorf("%s: used all the same: %+v", problem, it.value)
+		}
+	}
 }
 
 // verified has the verifier say of a Tunnel what it lists truly.
@@ -110,7 +120,7 @@ func TestTunnelChanges(t *testing.T) {
 	parse := keep(tunnelParser(derivePrefix))
 	made := func(object *unstructured.Unstructured) any {
 		t.Helper()
-		it, err := parse(object)
+		it, err := parse(tunnelAsRead(t, object))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+
+	"github.com/signet-cni/signet/internal/kube/api"
 )
 
 const (
@@ -36,10 +39,12 @@ var (
 
 // Client speaks to the API server for one node. It is safe for concurrent use.
 type Client struct {
-	core    kubernetes.Interface
-	dynamic dynamic.Interface
-	node    string
-	log     *slog.Logger
+	core       kubernetes.Interface
+	dynamic    dynamic.Interface // writes Signet's own kinds
+	tunnels    rest.Interface    // reads them
+	identities rest.Interface    // reads them
+	node       string
+	log        *slog.Logger
 }
 
 // Connect makes the client of the node, or other process, of that name. With an empty kubeconfig
@@ -65,13 +70,32 @@ func newClient(config *rest.Config, node string, log *slog.Logger) (*Client, err
 	if err != nil {
 		return nil, fmt.Errorf("kube: client: %w", err)
 	}
+	tunnels, err := newReader(config, api.TunnelCodec())
+	if err != nil {
+		return nil, err
+	}
+	identities, err := newReader(config, api.IdentityCodec())
+	if err != nil {
+		return nil, err
+	}
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	core, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("kube: client: %w", err)
 	}
-	return &Client{core: core, dynamic: objects, node: node, log: log}, nil
+	return &Client{core: core, dynamic: objects, tunnels: tunnels, identities: identities, node: node, log: log}, nil
+}
+
+// newReader makes the client that reads one of Signet's own kinds.
+func newReader(config *rest.Config, codec runtime.NegotiatedSerializer) (rest.Interface, error) {
+	config = rest.CopyConfig(config)
+	config.APIPath, config.GroupVersion, config.NegotiatedSerializer = "/apis", &api.GroupVersion, codec
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("kube: client: %w", err)
+	}
+	return client, nil
 }
 
 // bounded limits the time of one request.

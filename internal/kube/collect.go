@@ -124,15 +124,18 @@ func listedBy(tunnels []*item[tunnel]) (map[identity.ID]bool, error) {
 func (w *Watcher) listedLive(ctx context.Context) (map[identity.ID]bool, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	list, err := w.client.dynamic.Resource(api.Tunnels).List(ctx, metav1.ListOptions{})
+	object, err := w.client.tunnels.Get().Resource(string(Tunnels)).Do(ctx).Get()
 	if err != nil {
 		return nil, fmt.Errorf("kube: collect: %w", err)
 	}
+	list, ok := object.(*api.ReceivedTunnels)
+	if !ok {
+		return nil, fmt.Errorf("kube: collect: got a %T for a list of tunnels", object)
+	}
 	listed := map[identity.ID]bool{}
-	for n := range list.Items {
-		object, err := api.DecodeTunnel(&list.Items[n])
-		if err != nil || object.Spec.Identities == nil {
-			return nil, fmt.Errorf("kube: collect: node %s: %w", list.Items[n].GetName(), errUnlisted)
+	for _, object := range list.Items {
+		if readable(object) != nil || object.Spec.Identities == nil {
+			return nil, fmt.Errorf("kube: collect: node %s: %w", object.Name, errUnlisted)
 		}
 		for _, id := range podIdentities(object.Spec.Identities) {
 			listed[id] = true

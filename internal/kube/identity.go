@@ -17,38 +17,37 @@ type published struct {
 
 // parseIdentity accepts an object only if its number belongs to its labels, so
 // that one which was forged or edited by hand stands for nothing.
-func parseIdentity(in *unstructured.Unstructured) (published, []Problem) {
-	found := about(api.IdentityKind, in)
-	out, err := decodeIdentity(in)
+func parseIdentity(in *api.ReceivedIdentity) (published, []Problem) {
+	out, err := identityOf(in)
 	if err == nil {
 		err = identity.Verify(out.id, out.set)
 	}
 	if err != nil {
+		found := about(api.IdentityKind, in)
 		found.add("%v; it stands for nothing", err)
 		return published{}, found.problems
 	}
 	return out, nil
 }
 
-func decodeIdentity(in *unstructured.Unstructured) (published, error) {
-	object, err := api.DecodeIdentity(in)
-	if err != nil {
-		return published{}, err
+func identityOf(in *api.ReceivedIdentity) (published, error) {
+	if in.Err != nil {
+		return published{}, in.Err
 	}
-	id, err := identity.Parse(object.Name)
+	id, err := identity.Parse(in.Name)
 	if err != nil {
 		return published{}, err
 	}
 	return published{id: id, set: identity.Set{
-		Namespace:       object.Spec.Namespace,
-		NamespaceLabels: object.Spec.NamespaceLabels,
-		PodLabels:       object.Spec.PodLabels,
-		Dropped:         object.Spec.Dropped,
-		Counted:         object.Spec.Counted,
+		Namespace:       in.Spec.Namespace,
+		NamespaceLabels: in.Spec.NamespaceLabels,
+		PodLabels:       in.Spec.PodLabels,
+		Dropped:         in.Spec.Dropped,
+		Counted:         in.Spec.Counted,
 	}}, nil
 }
 
-// encodeIdentity is decodeIdentity's inverse.
+// encodeIdentity is identityOf's inverse.
 func encodeIdentity(id identity.ID, set identity.Set) (*unstructured.Unstructured, error) {
 	object := api.Identity{Spec: api.IdentitySpec{
 		Namespace:       set.Namespace,

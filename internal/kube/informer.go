@@ -12,9 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 )
@@ -22,29 +20,16 @@ import (
 // everything selects all objects of a kind.
 var everything = fields.Everything()
 
-// builtin lists and watches a kind of the API server's own, in all namespaces.
-func builtin(client rest.Interface, kind Kind, only fields.Selector) cache.ListerWatcher {
+// listed lists and watches a kind, in all namespaces.
+func listed(client rest.Interface, kind Kind, only fields.Selector) cache.ListerWatcher {
 	return cache.NewListWatchFromClient(client, string(kind), metav1.NamespaceAll, only)
 }
 
-// unlabelled is builtin for those objects that lack a label.
+// unlabelled is listed for those objects that lack a label.
 func unlabelled(client rest.Interface, kind Kind, label string) cache.ListerWatcher {
 	return cache.NewFilteredListWatchFromClient(client, string(kind), metav1.NamespaceAll, func(options *metav1.ListOptions) {
 		options.LabelSelector = "!" + label
 	})
-}
-
-// custom lists and watches one of Signet's own kinds.
-func custom(client dynamic.Interface, resource schema.GroupVersionResource) cache.ListerWatcher {
-	objects := client.Resource(resource)
-	return &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return objects.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return objects.Watch(ctx, options)
-		},
-	}
 }
 
 // feed is the part of a collection that does not depend on what it holds: the
@@ -65,7 +50,8 @@ func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher,
 	parse cache.TransformFunc, changed func(Kind), heard func(it *item[T], came bool), failed func(Kind, error),
 ) (collection[T], *feed, error) {
 	f := &feed{kind: kind}
-	informer := cache.NewSharedIndexInformer(f.observe(from), example, 0, cache.Indexers{})
+	informer := cache.NewSharedIndexInformerWithOptions(f.observe(from), example,
+		cache.SharedIndexInformerOptions{ObjectDescription: string(kind)})
 	f.informer = informer
 	if err := informer.SetTransform(parse); err != nil {
 		return collection[T]{}, nil, fmt.Errorf("kube: watch %s: %w", kind, err)

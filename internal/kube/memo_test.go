@@ -10,11 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	cachetest "k8s.io/client-go/tools/cache/testing"
 
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/internal/kube/api"
 	"github.com/signet-cni/signet/overlay"
 )
 
@@ -24,11 +24,11 @@ import (
 func TestNodesFollowTunnels(t *testing.T) {
 	source := cachetest.NewFakeControllerSource()
 	w := &Watcher{watches: watches{client: newFakeAPI(t, nil).client(t)}}
-	err := add(&w.watches, w.forgetting(func(Kind) {}), &w.tunnels, Tunnels, source, &unstructured.Unstructured{}, tunnelParser(derivePrefix))
+	err := add(&w.watches, w.forgetting(func(Kind) {}), &w.tunnels, Tunnels, source, &api.ReceivedTunnel{}, tunnelParser(derivePrefix))
 	if err != nil {
 		t.Fatal(err)
 	}
-	source.Add(encodedTunnel(t, tunnelNode(1)))
+	source.Add(tunnelAsRead(t, encodedTunnel(t, tunnelNode(1))))
 	go w.Run(t.Context())
 	expect := func(what string, names ...string) []overlay.Node {
 		t.Helper()
@@ -40,21 +40,21 @@ func TestNodesFollowTunnels(t *testing.T) {
 		return nodes
 	}
 	expect("the first", "node-1")
-	source.Add(encodedTunnel(t, tunnelNode(2)))
+	source.Add(tunnelAsRead(t, encodedTunnel(t, tunnelNode(2))))
 	expect("one that came", "node-1", "node-2")
 	moved := tunnelNode(2)
 	moved.Endpoint = netip.MustParseAddrPort("192.0.2.77:51872")
-	source.Modify(encodedTunnel(t, moved))
+	source.Modify(tunnelAsRead(t, encodedTunnel(t, moved)))
 	eventually(t, "a changed endpoint", func() bool { return expect("still two", "node-1", "node-2")[1].Endpoint == moved.Endpoint })
 
 	before, _ := w.Nodes()
-	source.Modify(verified(t, listing(t, 1, int64(300), int64(301)), int64(300)))
+	source.Modify(tunnelAsRead(t, verified(t, listing(t, 1, int64(300), int64(301)), int64(300))))
 	prefix, _ := derivePrefix(tunnelNode(1))
 	eventually(t, "a verified identity", func() bool { return slices.Equal(w.Attested()[prefix], []identity.ID{300}) })
 	if after, _ := w.Nodes(); &after[0] != &before[0] {
 		t.Error("all nodes were compared again")
 	}
-	source.Delete(encodedTunnel(t, tunnelNode(1)))
+	source.Delete(tunnelAsRead(t, encodedTunnel(t, tunnelNode(1))))
 	expect("one that went", "node-2")
 }
 

@@ -9,9 +9,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/signet-cni/signet/enforce/policy"
 	"github.com/signet-cni/signet/identity"
+	"github.com/signet-cni/signet/internal/kube/api"
 )
 
 func TestPod(t *testing.T) {
@@ -127,7 +129,7 @@ func TestIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	it := kept(t, parseIdentity, encoded)
+	it := kept(t, parseIdentity, identityAsRead(t, encoded))
 	checkProblem(t, it.problems, "")
 	if it.value.id != id || !it.value.set.Equal(set) {
 		t.Errorf("got %+v, want %s %+v", it.value, id, set)
@@ -161,7 +163,7 @@ func TestForgedIdentities(t *testing.T) {
 				t.Fatal(err)
 			}
 			edit(encoded)
-			it := kept(t, parseIdentity, encoded)
+			it := kept(t, parseIdentity, identityAsRead(t, encoded))
 			if !it.refused() {
 				t.Errorf("accepted as %+v", it.value)
 			}
@@ -177,7 +179,7 @@ func TestUnknownField(t *testing.T) {
 		t.Fatal(err)
 	}
 	encoded.Object["spec"].(map[string]any)["later"] = "x"
-	if it := kept(t, parseIdentity, encoded); it.refused() {
+	if it := kept(t, parseIdentity, identityAsRead(t, encoded)); it.refused() {
 		t.Errorf("refused: %v", it.problems)
 	}
 }
@@ -190,16 +192,20 @@ func FuzzObjects(f *testing.F) {
 		`{"apiVersion":"signet-cni.io/v1alpha1","kind":"Tunnel","metadata":{"name":"a","creationTimestamp":7},"spec":{"podCIDRs":{"a":1},"publicKey":1.5}}`,
 		`{"apiVersion":"signet-cni.io/v1alpha1","kind":"Identity","metadata":{"name":"300"},"spec":{"podLabels":{"a":null},"dropped":["*",1]}}`,
 		`{"apiVersion":"signet-cni.io/v1alpha1","kind":"Tunnel","metadata":{"ownerReferences":[{"kind":"Node"}]},"spec":{"endpoint":"[::1]:1","podCIDRs":["10.0.0.0/24"]}}`,
+		`{"apiVersion":"signet-cni.io/v1alpha1","kind":"TunnelList","metadata":{"resourceVersion":"1"},"items":[{"spec":[]},7,null,{"kind":"Tunnel","metadata":[]}]}`,
 		`{"spec":{"clusterIPs":["x"],"ports":[{"port":1}],"podCIDRs":[""],"containers":[{"ports":[{"name":"a"}]}]},"status":{"podIPs":[{"ip":""}]}}`,
 		`{"addressType":"IPv4","endpoints":[{"addresses":[""],"conditions":{"ready":null}}],"ports":[{"port":0}],"metadata":{"labels":{"kubernetes.io/service-name":"a"}}}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(_ *testing.T, data []byte) {
-		u := &unstructured.Unstructured{}
-		if json.Unmarshal(data, &u.Object) == nil && u.Object != nil {
-			_, _ = keep(parseIdentity)(u)
-			_, _ = keep(tunnelParser(derivePrefix))(u)
+		for _, codec := range []runtime.NegotiatedSerializer{api.TunnelCodec(), api.IdentityCodec()} {
+			object, _, err := codec.SupportedMediaTypes()[0].Serializer.Decode(data, nil, nil)
+			if err != nil {
+				continue
+			}
+			_, _ = keep(parseIdentity)(object)
+			_, _ = keep(tunnelParser(derivePrefix))(object)
 		}
 		feedParser(data, parsePod)
 		feedParser(data, parseNode)

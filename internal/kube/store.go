@@ -44,14 +44,18 @@ func (s IdentityStore) Create(ctx context.Context, id identity.ID, set identity.
 func (s IdentityStore) Get(ctx context.Context, id identity.ID) (identity.Set, bool, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	object, err := s.client.dynamic.Resource(api.Identities).Get(ctx, id.String(), metav1.GetOptions{})
+	object, err := s.client.identities.Get().Resource(string(Identities)).Name(id.String()).Do(ctx).Get()
 	if apierrors.IsNotFound(err) {
 		return identity.Set{}, false, nil
 	}
 	if err != nil {
 		return identity.Set{}, false, fmt.Errorf("kube: get identity %s: %w", id, err)
 	}
-	found, err := decodeIdentity(object)
+	received, ok := object.(*api.ReceivedIdentity)
+	if !ok {
+		return identity.Set{}, false, fmt.Errorf("kube: get identity %s: got a %T", id, object)
+	}
+	found, err := identityOf(received)
 	if err != nil {
 		return identity.Set{}, true, nil //nolint:nilerr // the watch reports it as a Problem
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/signet-cni/signet/identity"
 	"github.com/signet-cni/signet/internal/kube/api"
@@ -19,6 +18,9 @@ import (
 
 // maxAddresses bounds what one node can claim as its own addresses.
 const maxAddresses = 16 + overlay.MaxHostNumber
+
+// maxIdentities bounds how many its pods can have, as the schema does.
+const maxIdentities = 4096
 
 // PrefixFunc derives a node's prefix inside the tunnel from its pod ranges.
 type PrefixFunc func(overlay.Node) (netip.Prefix, error)
@@ -40,7 +42,7 @@ type attestation struct {
 
 // attestationOf keeps both lists once where they are equal, as they are for most
 // nodes at most times.
-func attestationOf(object *api.Tunnel) attestation {
+func attestationOf(object *api.ReceivedTunnel) attestation {
 	a := attestation{
 		identities: podIdentities(object.Spec.Identities), listed: object.Spec.Identities != nil,
 		verified: podIdentities(object.Status.Identities),
@@ -63,25 +65,32 @@ func (t tunnel) changes(before tunnel) []Kind {
 
 // tunnelParser refuses a Tunnel as a whole if anything in it is wrong: with
 // half of it, a node would be half reachable, which is harder to see.
-func tunnelParser(derive PrefixFunc) func(*unstructured.Unstructured) (tunnel, []Problem) {
-	return func(in *unstructured.Unstructured) (tunnel, []Problem) {
-		found := about(api.TunnelKind, in)
-		object, err := api.DecodeTunnel(in)
-		if err != nil {
-			found.add("%v; the node has no tunnel", err)
-			return tunnel{}, found.problems
-		}
-		node, err := parseTunnelSpec(object.Name, &object.Spec)
+func tunnelParser(derive PrefixFunc) func(*api.ReceivedTunnel) (tunnel, []Problem) {
+	return func(in *api.ReceivedTunnel) (tunnel, []Problem) {
+		var node overlay.Node
+		err := readable(in)
 		if err == nil {
-			err = checkPrefix(node, object.Spec.Prefix, derive)
+			node, err = parseTunnelSpec(in.Name, &in.Spec)
+		}
+		if err == nil {
+			err = checkPrefix(node, in.Spec.Prefix, derive)
 		}
 		if err != nil {
+			found := about(api.TunnelKind, in)
 			found.add("%v; the node has no tunnel", err)
 			return tunnel{}, found.problems
 		}
 		prefix, _ := derive(node) // it is what the object says, by checkPrefix
-		return tunnel{node: node, owner: ownerOf(object), prefix: prefix, attestation: attestationOf(object)}, nil
+		return tunnel{node: node, owner: ownerOf(in), prefix: prefix, attestation: attestationOf(in)}, nil
 	}
+}
+
+// readable says why nothing in a Tunnel is used, if so.
+func readable(in *api.ReceivedTunnel) error {
+	if count := max(len(in.Spec.Identities), len(in.Status.Identities)); in.Err == nil && count > maxIdentities {
+		return fmt.Errorf("identities: %d, more than %d", count, maxIdentities)
+	}
+	return in.Err
 }
 
 // podIdentities passes over numbers that no pod can have: they vouch for
@@ -100,7 +109,7 @@ func podIdentities(numbers []int64) []identity.ID {
 	return slices.Compact(ids)
 }
 
-func ownerOf(object *api.Tunnel) string {
+func ownerOf(object *api.ReceivedTunnel) string {
 	for _, owner := range object.OwnerReferences {
 		if owner.Kind == "Node" && owner.Name == object.Name {
 			return string(owner.UID)

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/signet-cni/signet/internal/kube/api"
 	"github.com/signet-cni/signet/overlay"
@@ -43,13 +45,40 @@ func encodedTunnel(t testing.TB, node overlay.Node) *unstructured.Unstructured {
 	return out
 }
 
+// asRead gives an object of a kind as a client with that codec reads it from a
+// list.
+func asRead[S, U any](t testing.TB, codec runtime.NegotiatedSerializer, kind string, object *unstructured.Unstructured) *api.Received[S, U] {
+	t.Helper()
+	data, err := json.Marshal(map[string]any{
+		"apiVersion": api.GroupVersion.String(), "kind": kind + "List", "items": []any{object.Object},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, _, err := codec.SupportedMediaTypes()[0].Serializer.Decode(data, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read.(*api.ReceivedList[S, U]).Items[0]
+}
+
+func tunnelAsRead(t testing.TB, object *unstructured.Unstructured) *api.ReceivedTunnel {
+	t.Helper()
+	return asRead[api.TunnelSpec, api.TunnelStatus](t, api.TunnelCodec(), api.TunnelKind, object)
+}
+
+func identityAsRead(t testing.TB, object *unstructured.Unstructured) *api.ReceivedIdentity {
+	t.Helper()
+	return asRead[api.IdentitySpec, struct{}](t, api.IdentityCodec(), api.IdentityKind, object)
+}
+
 func TestTunnel(t *testing.T) {
 	node := tunnelNode(1)
 	node.PodCIDRs = append(node.PodCIDRs, netip.MustParsePrefix("fd00:1::/64"))
 	node.Addresses = append(node.Addresses, netip.MustParseAddr("fd00:2::1"))
 	node.Detour = overlay.Detour{PublicKey: wgtypes.Key{9, 9}, Active: true}
 	node.Keyed = time.Date(2026, 11, 24, 15, 0, 0, 0, time.UTC)
-	it := kept(t, tunnelParser(derivePrefix), encodedTunnel(t, node))
+	it := kept(t, tunnelParser(derivePrefix), tunnelAsRead(t, encodedTunnel(t, node)))
 	checkProblem(t, it.problems, "")
 	equal(t, "node", it.value.node, node)
 	equal(t, "owner", it.value.owner, "uid-node-1")
@@ -97,7 +126,7 @@ func TestBadTunnels(t *testing.T) {
 			if err := unstructured.SetNestedField(u.Object, test.value, "spec", test.field); err != nil {
 				t.Fatal(err)
 			}
-			it := kept(t, tunnelParser(derivePrefix), u)
+			it := kept(t, tunnelParser(derivePrefix), tunnelAsRead(t, u))
 			checkProblem(t, it.problems, test.problem)
 			equal(t, "value", it.value.node, overlay.Node{})
 		})

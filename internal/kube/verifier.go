@@ -10,7 +10,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/signet-cni/signet/identity"
@@ -73,25 +72,24 @@ func NewVerifier(client *Client, changed func(Kind)) (*Verifier, error) {
 	v.Reset()
 	core := client.core.CoreV1().RESTClient()
 	err := errors.Join(
-		add(&v.watches, changed, &v.namespaces, Namespaces, builtin(core, Namespaces, everything),
+		add(&v.watches, changed, &v.namespaces, Namespaces, listed(core, Namespaces, everything),
 			&corev1.Namespace{}, parseNamespace),
-		add(&v.watches, changed, &v.identities, Identities, custom(client.dynamic, api.Identities),
-			&unstructured.Unstructured{}, parseIdentity),
-		add(&v.watches, changed, &v.tunnels, Tunnels, custom(client.dynamic, api.Tunnels),
-			&unstructured.Unstructured{}, parseAttestation),
+		add(&v.watches, changed, &v.identities, Identities, listed(client.identities, Identities, everything),
+			&api.ReceivedIdentity{}, parseIdentity),
+		add(&v.watches, changed, &v.tunnels, Tunnels, listed(client.tunnels, Tunnels, everything),
+			&api.ReceivedTunnel{}, parseAttestation),
 	)
 	return v, err
 }
 
 // parseAttestation leaves it to the agents to refuse a Tunnel for the rest.
-func parseAttestation(in *unstructured.Unstructured) (attestation, []Problem) {
-	found := about(api.TunnelKind, in)
-	object, err := api.DecodeTunnel(in)
-	if err != nil {
+func parseAttestation(in *api.ReceivedTunnel) (attestation, []Problem) {
+	if err := readable(in); err != nil {
+		found := about(api.TunnelKind, in)
 		found.add("%v; its identities are not verified", err)
 		return attestation{}, found.problems
 	}
-	return attestationOf(object), nil
+	return attestationOf(in), nil
 }
 
 // Reset forgets what was found out, so that every node is looked at anew: what

@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/signet-cni/signet/enforce/policy"
@@ -71,17 +70,17 @@ func (w *Watcher) addCore(config Config) error {
 	here := fields.OneTermEqualSelector("spec.nodeName", w.client.node)
 	itself := fields.OneTermEqualSelector("metadata.name", w.client.node)
 	return errors.Join(
-		add(&w.watches, config.Changed, &w.pods, Pods, builtin(core, Pods, here), &corev1.Pod{}, parsePod),
-		add(&w.watches, config.Changed, &w.nodes, Nodes, builtin(core, Nodes, itself), &corev1.Node{}, parseNode),
+		add(&w.watches, config.Changed, &w.pods, Pods, listed(core, Pods, here), &corev1.Pod{}, parsePod),
+		add(&w.watches, config.Changed, &w.nodes, Nodes, listed(core, Nodes, itself), &corev1.Node{}, parseNode),
 		add(&w.watches, config.Changed, &w.joining, Joining, unlabelled(core, Nodes, TunnelLabel), &corev1.Node{}, parseNode),
-		add(&w.watches, config.Changed, &w.namespaces, Namespaces, builtin(core, Namespaces, everything),
+		add(&w.watches, config.Changed, &w.namespaces, Namespaces, listed(core, Namespaces, everything),
 			&corev1.Namespace{}, withAnnotations(namespaceKind, parseNamespace)),
-		addNoting(&w.watches, config.Changed, &w.policies, NetworkPolicies, builtin(networking, NetworkPolicies, everything),
+		addNoting(&w.watches, config.Changed, &w.policies, NetworkPolicies, listed(networking, NetworkPolicies, everything),
 			&netv1.NetworkPolicy{}, withAnnotations("NetworkPolicy", parsePolicy),
 			func(it *item[annotated[policy.Policy]], _ bool) { w.notePolicy(it, config.Changed) }),
-		add(&w.watches, config.Changed, &w.services, Services, builtin(core, Services, everything),
+		add(&w.watches, config.Changed, &w.services, Services, listed(core, Services, everything),
 			&corev1.Service{}, parseService),
-		add(&w.watches, config.Changed, &w.slices, EndpointSlices, builtin(discovery, EndpointSlices, everything),
+		add(&w.watches, config.Changed, &w.slices, EndpointSlices, listed(discovery, EndpointSlices, everything),
 			&discoveryv1.EndpointSlice{}, sliceParser(w.client.node)),
 	)
 }
@@ -89,10 +88,10 @@ func (w *Watcher) addCore(config Config) error {
 // addOwn watches Signet's own kinds.
 func (w *Watcher) addOwn(config Config) error {
 	return errors.Join(
-		addNoting(&w.watches, config.Changed, &w.identities, Identities, custom(w.client.dynamic, api.Identities),
-			&unstructured.Unstructured{}, parseIdentity, func(it *item[published], came bool) { w.note(it, came, config.Changed) }),
-		add(&w.watches, config.Changed, &w.tunnels, Tunnels, custom(w.client.dynamic, api.Tunnels),
-			&unstructured.Unstructured{}, tunnelParser(config.Prefix)),
+		addNoting(&w.watches, config.Changed, &w.identities, Identities, listed(w.client.identities, Identities, everything),
+			&api.ReceivedIdentity{}, parseIdentity, func(it *item[published], came bool) { w.note(it, came, config.Changed) }),
+		add(&w.watches, config.Changed, &w.tunnels, Tunnels, listed(w.client.tunnels, Tunnels, everything),
+			&api.ReceivedTunnel{}, tunnelParser(config.Prefix)),
 	)
 }
 
