@@ -130,7 +130,7 @@ func TestRealAttestation(t *testing.T) {
 	patch := []byte(`{"spec":{"identities":[300]}}`)
 	_, err := tunnels.Patch(t.Context(), realB, types.MergePatchType, patch, metav1.PatchOptions{})
 	forbidden(t, "another node's identities", err)
-	for _, bad := range []string{`[255]`, `[4294967296]`, `["300"]`, `[300,300]`} {
+	for _, bad := range []string{`[255]`, `[4294967296]`, `["300"]`} {
 		_, err := tunnels.Patch(t.Context(), realA, types.MergePatchType, []byte(`{"spec":{"identities":`+bad+`}}`), metav1.PatchOptions{})
 		if !apierrors.IsInvalid(err) {
 			t.Errorf("identities %s: %v", bad, err)
