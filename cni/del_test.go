@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,44 @@ func TestDelOfWhatIsGone(t *testing.T) {
 			p.do("DEL").wantOK(t)
 		})
 	}
+}
+
+// Nothing passes before the interface goes, the hooks stay until it has gone,
+// and the address is nobody else's until then.
+func TestDelOrder(t *testing.T) {
+	a := startAgent(t, "198.18.1.0/24")
+	p := newPod(t, a, "leaves")
+	p.add(t)
+	var order []string
+	note := func(what string) func(cni.Endpoint) error {
+		return func(ep cni.Endpoint) error {
+			_, err := netlinksafe.LinkByName(ep.HostIfName)
+			order = append(order, fmt.Sprintf("%s: interface %t, address %d, known %d", what, err == nil, len(a.addresses(t)), len(a.manager.Endpoints())))
+			return nil
+		}
+	}
+	a.network.onSilence, a.network.onDisconnect = note("silence"), note("disconnect")
+	p.do("DEL").wantOK(t)
+	want := []string{"silence: interface true, address 1, known 0", "disconnect: interface false, address 1, known 0"}
+	if !slices.Equal(order, want) {
+		t.Errorf("order %q, want %q", order, want)
+	}
+	a.wantNothing(t)
+}
+
+// A pod that cannot be silenced keeps its address; the next DEL frees it.
+func TestDelAfterFailedSilence(t *testing.T) {
+	a := startAgent(t, "198.18.1.0/24")
+	p := newPod(t, a, "leaves")
+	p.add(t)
+	a.network.onSilence = func(cni.Endpoint) error { return errors.New("map busy") }
+	p.do("DEL").wantError(t, 999, "map busy")
+	if got := a.addresses(t); len(got) != 1 || len(a.network.names()) != 1 {
+		t.Errorf("addresses %v, connections %v", got, a.network.names())
+	}
+	a.network.onSilence = nil
+	p.do("DEL").wantOK(t)
+	a.wantNothing(t)
 }
 
 func TestDelWithoutPod(t *testing.T) {

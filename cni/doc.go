@@ -11,5 +11,7 @@
 //     the kernel.
 //  4. The plugin sets the host's end up and adds the route to the pod.
 //
-// Whatever fails, the plugin removes the pair and the agent forgets the rest.
+// Whatever fails, the agent takes all of it back as for a DEL: nothing passes any
+// more, the pair goes, then hooks and state, and last the address. Without an agent
+// the plugin removes the pair, and the next agent forgets the rest.
 package cni

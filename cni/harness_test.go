@@ -27,6 +27,7 @@ type recorder struct {
 	connected    map[string]cni.Endpoint // by host interface
 	readyErr     error
 	onConnect    func(context.Context, cni.Endpoint) error
+	onSilence    func(cni.Endpoint) error
 	onDisconnect func(cni.Endpoint) error
 	checkErr     error
 }
@@ -43,6 +44,13 @@ func (r *recorder) Connect(ctx context.Context, ep cni.Endpoint) error {
 	r.mu.Unlock()
 	if r.onConnect != nil {
 		return r.onConnect(ctx, ep)
+	}
+	return nil
+}
+
+func (r *recorder) Silence(_ context.Context, ep cni.Endpoint) error {
+	if r.onSilence != nil {
+		return r.onSilence(ep)
 	}
 	return nil
 }

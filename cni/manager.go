@@ -16,7 +16,7 @@ import (
 const (
 	// connectTime bounds Network.Connect and Network.Check.
 	connectTime = 30 * time.Second
-	// disconnectTime bounds Network.Disconnect, also for a caller that left.
+	// disconnectTime bounds Network.Silence and Disconnect each, also for a caller that left.
 	disconnectTime = 10 * time.Second
 	// reservationTime is how long an address waits for its interface. An ADD
 	// takes less; after it the plugin must have died.
@@ -68,7 +68,7 @@ const (
 	reserved  phase = iota // an address, nothing else
 	attaching              // Connect has been called
 	attached               // Connect succeeded
-	leaving                // Disconnect has been called
+	leaving                // Silence or Disconnect has been called
 )
 
 // New returns a Manager with the endpoints that an earlier one left in

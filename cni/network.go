@@ -21,6 +21,9 @@ type Network interface {
 	// the kernel. It may wait for whoever calls Endpoints or Prune, until ctx
 	// ends (30 s).
 	Connect(ctx context.Context, ep Endpoint) error
+	// Silence has nothing pass to or from the endpoint any more, while its host
+	// interface is there, with its hooks. Disconnect follows.
+	Silence(ctx context.Context, ep Endpoint) error
 	// Disconnect takes back all that Connect did, also if Connect failed
 	// half-way or the host interface is gone already. While it fails, the
 	// endpoint's address is not handed out again.

@@ -16,6 +16,7 @@ type idle struct{}
 
 func (idle) Ready() error                               { return nil }
 func (idle) Connect(context.Context, Endpoint) error    { return nil }
+func (idle) Silence(context.Context, Endpoint) error    { return nil }
 func (idle) Disconnect(context.Context, Endpoint) error { return nil }
 func (idle) Check(context.Context, Endpoint) error      { return nil }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/signet-cni/signet/cni/internal/wire"
 )
 
-// remove forgets an interface: hooks, state and address, in an order that
-// frees the address last. That it is not known is no error.
+// remove forgets an interface: what passes, the pair, hooks, state and address,
+// in an order that frees the address last. That it is not known is no error.
 func (m *Manager) remove(ctx context.Context, key wire.Key) error {
 	unlock, err := m.locks.lock(ctx, key)
 	if err != nil {
@@ -19,8 +19,16 @@ func (m *Manager) remove(ctx context.Context, key wire.Key) error {
 	return m.clear(ctx, key)
 }
 
-// clear is remove for who holds the interface's lock.
+// clear is remove for who holds the interface's lock. The endpoint is silenced
+// first: the kernel takes as long to let the interface go as programs may still
+// use the endpoint, and the next pod must wait for both.
 func (m *Manager) clear(ctx context.Context, key wire.Key) error {
+	if e, known := m.get(key); known && e.ep.HostIfIndex != 0 {
+		m.leave(e)
+		if err := m.silence(ctx, e.ep); err != nil {
+			return err
+		}
+	}
 	if err := veth.Delete(key.HostIfName()); err != nil {
 		return err
 	}
@@ -31,9 +39,7 @@ func (m *Manager) clear(ctx context.Context, key wire.Key) error {
 func (m *Manager) drop(ctx context.Context, key wire.Key) error {
 	e, known := m.get(key)
 	if known && e.ep.HostIfIndex != 0 {
-		e.phase = leaving
-		m.set(e)
-		m.cfg.Changed()
+		m.leave(e)
 		if err := m.disconnect(ctx, e.ep); err != nil {
 			return err
 		}
@@ -43,6 +49,26 @@ func (m *Manager) drop(ctx context.Context, key wire.Key) error {
 		return err
 	}
 	m.forget(key)
+	return nil
+}
+
+// leave takes an entry out of Endpoints.
+func (m *Manager) leave(e entry) {
+	if e.phase == leaving {
+		return
+	}
+	e.phase = leaving
+	m.set(e)
+	m.cfg.Changed()
+}
+
+// silence has nothing pass any more, also when ctx has ended.
+func (m *Manager) silence(ctx context.Context, ep Endpoint) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), disconnectTime)
+	defer cancel()
+	if err := m.cfg.Network.Silence(ctx, ep); err != nil {
+		return fmt.Errorf("silence pod %s/%s: %w", ep.Namespace, ep.Pod, err)
+	}
 	return nil
 }
 

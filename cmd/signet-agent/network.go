@@ -24,6 +24,9 @@ func (n network) Connect(ctx context.Context, ep cni.Endpoint) error {
 	return n.rules.connect(ctx, ep)
 }
 
+// Silence leaves the hooks in place: they drop what an unknown pod sends.
+func (n network) Silence(_ context.Context, ep cni.Endpoint) error { return n.rules.disconnect(ep) }
+
 // Disconnect takes back what Connect did.
 func (n network) Disconnect(_ context.Context, ep cni.Endpoint) error {
 	return errors.Join(n.rules.disconnect(ep), n.datapath.Detach(ep.HostIfIndex))

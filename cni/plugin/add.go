@@ -130,13 +130,18 @@ func planOf(key wire.Key, lease wire.Lease) veth.Plan {
 	return plan
 }
 
-// remove undoes an ADD, whatever is left of it: the interface pair first, so
-// that the address is free of it when the agent hands it out again.
+// remove undoes an ADD, whatever is left of it. The agent does it, the interface
+// pair before the address is free for others. Where it does not, the pair goes
+// all the same.
 func remove(ctx context.Context, agent *client, key wire.Key) error {
-	if err := veth.Delete(key.HostIfName()); err != nil {
-		return err
+	err := agent.remove(ctx, key)
+	if err == nil {
+		return nil
 	}
-	return agent.remove(ctx, key)
+	if left := veth.Delete(key.HostIfName()); left != nil {
+		return left
+	}
+	return err
 }
 
 func (a attachment) result(lease wire.Lease) *current.Result {

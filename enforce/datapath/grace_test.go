@@ -45,6 +45,7 @@ func TestEndpointWaitsForGrace(t *testing.T) {
 	ep.Addr = netip.MustParseAddr("198.18.1.77")
 	must(t, n.SetEndpoint(ep))
 	must(t, n.DeleteEndpoint(ep.Addr))
+	must(t, n.DeleteEndpoint(ep.Addr)) // it is gone: nothing is removed
 	set := make(chan error, 1)
 	go func() { set <- n.SetEndpoint(ep) }()
 	select {

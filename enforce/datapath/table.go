@@ -45,9 +45,10 @@ func (t *table[K, V]) removeAll(keys []K) error {
 			return err
 		}
 		for _, key := range chunk {
+			_, there := t.known[key]
 			delete(t.known, key)
+			t.freed = t.freed || there
 		}
-		t.freed = true
 	}
 	return nil
 }

@@ -81,13 +81,17 @@ func (s *cniSide) Connect(_ context.Context, ep cni.Endpoint) error {
 	return pod.apply()
 }
 
-// Disconnect implements cni.Network.
-func (s *cniSide) Disconnect(_ context.Context, ep cni.Endpoint) error {
-	err := s.node.Datapath.Detach(ep.HostIfIndex)
+// Silence implements cni.Network.
+func (s *cniSide) Silence(_ context.Context, ep cni.Endpoint) (err error) {
 	for _, addr := range ep.Addrs() {
 		err = errors.Join(err, s.node.Datapath.DeleteEndpoint(addr))
 	}
 	return err
+}
+
+// Disconnect implements cni.Network.
+func (s *cniSide) Disconnect(ctx context.Context, ep cni.Endpoint) error {
+	return errors.Join(s.Silence(ctx, ep), s.node.Datapath.Detach(ep.HostIfIndex))
 }
 
 // Check implements cni.Network.
