@@ -45,7 +45,8 @@ type Datapath struct {
 	endpoints *table[bpfAddr, bpfEndpoint]
 	slots     endpointSlots
 	podPorts  *table[bpfPodPortKey, bpfPodPortNames]
-	readers   grace // of endpoints, slots and podPorts
+	ports     map[bpfAddr]podPorts // of endpoints that SetEndpoint has put in force
+	readers   grace                // of endpoints, slots and podPorts
 	locations *table[bpfPrefixKey, bpfLocation]
 	hosts     *table[bpfHostKey, bpfAddr]
 	services  *table[bpfServiceKey, bpfService]
@@ -141,6 +142,7 @@ func (d *Datapath) readMaps() error {
 	}
 	d.endpoints = newTable[bpfAddr, bpfEndpoint](d.objs.Endpoints)
 	d.slots = endpointSlots{newTable[uint32, bpfEndpointSlot](d.objs.EndpointSlots)}
+	d.ports = map[bpfAddr]podPorts{}
 	d.podPorts = newTable[bpfPodPortKey, bpfPodPortNames](d.objs.PodPorts)
 	d.locations = newTable[bpfPrefixKey, bpfLocation](d.objs.Locations)
 	d.hosts = newTable[bpfHostKey, bpfAddr](d.objs.Hosts)

@@ -3,6 +3,7 @@ package datapath
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 
@@ -31,8 +32,12 @@ type NamedPort struct {
 // maxPortNames is how many names one port of a pod may have (MAX_PORT_NAMES).
 const maxPortNames = len(bpfPodPortNames{}.Names)
 
+// podPorts are the entries of one pod's named ports.
+type podPorts map[bpfPodPortKey]bpfPodPortNames
+
 // SetEndpoint puts ep in force. From then on the pod may send and receive
-// what policy admits for its identity; before, nothing.
+// what policy admits for its identity; before, nothing. One that is in force as
+// it is waits for nobody.
 func (d *Datapath) SetEndpoint(ep Endpoint) error {
 	value, err := toEndpoint(ep)
 	if err == nil {
@@ -45,18 +50,33 @@ func (d *Datapath) SetEndpoint(ep Endpoint) error {
 	if err != nil {
 		return err
 	}
+	addr := toAddr(ep.Addr)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.isInForce(addr, value, ports) {
+		return nil
+	}
+	delete(d.ports, addr)
 	d.readers.end() // of what was removed before
 	if err := d.replaceEndpoint(ep.Addr, value, ports); err != nil {
 		return err
 	}
 	d.readers.end() // of what was replaced
-	return d.slots.occupy(toAddr(ep.Addr), value)
+	if err := d.slots.occupy(addr, value); err != nil {
+		return err
+	}
+	d.ports[addr] = ports
+	return nil
+}
+
+// isInForce reports whether SetEndpoint would write nothing. d.mu is held.
+func (d *Datapath) isInForce(addr bpfAddr, value bpfEndpoint, ports podPorts) bool {
+	now, whole := d.ports[addr]
+	return whole && d.endpoints.known[addr] == value && maps.Equal(now, ports) && d.slots.taken(addr)
 }
 
 // replaceEndpoint leaves the endpoint's slot vacant if it changes anything.
-func (d *Datapath) replaceEndpoint(at netip.Addr, value bpfEndpoint, ports map[bpfPodPortKey]bpfPodPortNames) error {
+func (d *Datapath) replaceEndpoint(at netip.Addr, value bpfEndpoint, ports podPorts) error {
 	defer d.letEndpointsGo()
 	if err := d.setPodPorts(at, ports); err != nil {
 		return err
@@ -77,6 +97,7 @@ func (d *Datapath) DeleteEndpoint(addr netip.Addr) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer d.letEndpointsGo()
+	delete(d.ports, toAddr(addr))
 	if err := d.slots.vacate(toAddr(addr)); err != nil {
 		return err
 	}
@@ -128,7 +149,7 @@ func (d *Datapath) PortNames(at netip.AddrPort, protocol policy.Protocol) []poli
 	return names
 }
 
-func (d *Datapath) setPodPorts(addr netip.Addr, ports map[bpfPodPortKey]bpfPodPortNames) error {
+func (d *Datapath) setPodPorts(addr netip.Addr, ports podPorts) error {
 	if err := d.podPorts.add(ports); err != nil {
 		return err
 	}
@@ -171,8 +192,8 @@ func (d *Datapath) checkAddr(addr netip.Addr) error {
 	return nil
 }
 
-func toPodPorts(ep Endpoint) (map[bpfPodPortKey]bpfPodPortNames, error) {
-	ports := map[bpfPodPortKey]bpfPodPortNames{}
+func toPodPorts(ep Endpoint) (podPorts, error) {
+	ports := podPorts{}
 	used := map[bpfPodPortKey]int{}
 	for _, p := range ep.Ports {
 		key := bpfPodPortKey{Addr: toAddr(ep.Addr), Port: toPort(p.Port), Protocol: uint8(p.Protocol)}

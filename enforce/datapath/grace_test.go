@@ -41,11 +41,21 @@ func TestEndpointWaitsForGrace(t *testing.T) {
 	var waits atomic.Int32
 	step := make(chan struct{})
 	n.readers.wait = func() { waits.Add(1); <-step }
+	must(t, n.SetEndpoint(podA()))
 	ep := podA()
 	ep.Addr = netip.MustParseAddr("198.18.1.77")
 	must(t, n.SetEndpoint(ep))
 	must(t, n.DeleteEndpoint(ep.Addr))
 	must(t, n.DeleteEndpoint(ep.Addr)) // it is gone: nothing is removed
+	same := make(chan error, 1)
+	go func() { same <- n.SetEndpoint(podA()) }()
+	select {
+	case err := <-same:
+		must(t, err)
+	case <-time.After(5 * time.Second):
+		close(step)
+		t.Fatal("an endpoint that is in force waits for what others have freed")
+	}
 	set := make(chan error, 1)
 	go func() { set <- n.SetEndpoint(ep) }()
 	select {

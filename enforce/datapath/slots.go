@@ -53,7 +53,7 @@ func (s endpointSlots) vacate(addr bpfAddr) error {
 
 // occupy gives ep the slot of addr if it is vacant.
 func (s endpointSlots) occupy(addr bpfAddr, ep bpfEndpoint) error {
-	if s.known[slotOf(addr)].Live != 0 {
+	if s.taken(addr) {
 		return nil
 	}
 	slot := bpfEndpointSlot{Addr: addr, Endpoint: ep}
@@ -63,6 +63,9 @@ func (s endpointSlots) occupy(addr bpfAddr, ep bpfEndpoint) error {
 	slot.Live = 1
 	return s.set(slotOf(addr), slot)
 }
+
+// taken reports whether the slot of addr is not vacant, whoever has it.
+func (s endpointSlots) taken(addr bpfAddr) bool { return s.known[slotOf(addr)].Live != 0 }
 
 // slotOf is endpoint_slot of deliver.h.
 func slotOf(addr bpfAddr) uint32 {
