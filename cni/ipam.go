@@ -5,12 +5,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/plugins/plugins/ipam/host-local/backend/allocator"
@@ -24,6 +27,9 @@ import (
 // store anew, since its file lock holds only between open files.
 type ipam struct {
 	dir string
+
+	mu sync.Mutex
+	of held // nil: not read yet
 }
 
 const (
@@ -39,11 +45,13 @@ const (
 // allocate reserves an address of each of the node's pod ranges for key, or
 // returns those that key has. An IPv4 range's first two addresses and its last
 // are never handed out. addr6 is invalid if the node has no IPv6 range.
-func (i ipam) allocate(key wire.Key, node Node) (addr, addr6 netip.Addr, err error) {
+func (i *ipam) allocate(key wire.Key, node Node) (addr, addr6 netip.Addr, err error) {
 	ranges, err := podRanges(node)
 	if err != nil {
 		return addr, addr6, err
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	store, err := i.open()
 	if err != nil {
 		return addr, addr6, err
@@ -61,7 +69,7 @@ func (i ipam) allocate(key wire.Key, node Node) (addr, addr6 netip.Addr, err err
 }
 
 // allocateFrom reserves an address of one range, unless key has one there.
-func allocateFrom(store *disk.Store, key wire.Key, number int, r podRange) (netip.Addr, error) {
+func allocateFrom(store reservations, key wire.Key, number int, r podRange) (netip.Addr, error) {
 	if addr, ok := owned(store, key, r.cidr); ok {
 		return addr, nil
 	}
@@ -78,7 +86,9 @@ func allocateFrom(store *disk.Store, key wire.Key, number int, r podRange) (neti
 }
 
 // claim makes sure that addr is reserved for key, whichever range it is from.
-func (i ipam) claim(key wire.Key, addr netip.Addr) error {
+func (i *ipam) claim(key wire.Key, addr netip.Addr) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	store, err := i.open()
 	if err != nil {
 		return err
@@ -99,7 +109,9 @@ func (i ipam) claim(key wire.Key, addr netip.Addr) error {
 }
 
 // release frees all addresses of key. That it has none is no error.
-func (i ipam) release(key wire.Key) error {
+func (i *ipam) release(key wire.Key) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	store, err := i.open()
 	if err != nil {
 		return err
@@ -115,54 +127,49 @@ func (i ipam) release(key wire.Key) error {
 	return nil
 }
 
-// owners returns whoever holds an address. Files that are no reservations, or
-// whose owner is malformed, are removed: nothing could release them.
-//
-// It holds the store's lock: a reservation that is being written looks
-// malformed too.
-func (i ipam) owners() ([]wire.Key, error) {
+// owners returns whoever holds an address. It reads all files, and so finds what
+// is not remembered.
+func (i *ipam) owners() ([]wire.Key, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.of = nil
 	store, err := i.open()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = store.Close() }() // only ends the lock
-	if err := store.Lock(); err != nil {
-		return nil, fmt.Errorf("lock the address store: %w", err)
-	}
-	files, err := os.ReadDir(i.dir)
-	if err != nil {
-		return nil, fmt.Errorf("list reserved addresses: %w", err)
-	}
-	var keys []wire.Key
-	for _, f := range files {
-		if net.ParseIP(f.Name()) == nil {
-			continue // the lock, the last address
-		}
-		path := filepath.Join(i.dir, f.Name())
-		key, err := readOwner(path)
-		if err == nil {
-			keys = append(keys, key)
-		} else if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("remove malformed reservation: %w", err)
-		}
-	}
-	return keys, nil
+	return slices.Collect(maps.Keys(i.of)), nil
 }
 
-func (i ipam) open() (*disk.Store, error) {
+// open gives the store, with what all files say if that is not remembered. i.mu
+// is held.
+func (i *ipam) open() (_ reservations, err error) {
 	if err := os.MkdirAll(i.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open address store: %w", err)
+		return reservations{}, fmt.Errorf("open address store: %w", err)
 	}
 	store, err := disk.New("", i.dir)
 	if err != nil {
-		return nil, fmt.Errorf("open address store: %w", err)
+		return reservations{}, fmt.Errorf("open address store: %w", err)
 	}
-	return store, nil
+	if i.of == nil {
+		if err = i.read(store); err != nil {
+			return reservations{}, errors.Join(err, store.Close())
+		}
+	}
+	return reservations{store, i.dir, i.of}, nil
+}
+
+func (i *ipam) read(store *disk.Store) (err error) {
+	if err := store.Lock(); err != nil {
+		return fmt.Errorf("lock the address store: %w", err)
+	}
+	i.of, err = readHeld(i.dir)
+	return errors.Join(err, store.Unlock())
 }
 
 // owned returns the address that key has in cidr. Addresses of another range,
 // from before a change of the podCIDR, are not returned; release frees them.
-func owned(store *disk.Store, key wire.Key, cidr netip.Prefix) (netip.Addr, bool) {
+func owned(store reservations, key wire.Key, cidr netip.Prefix) (netip.Addr, bool) {
 	for _, ip := range store.GetByID(key.ContainerID, key.IfName) {
 		if addr, ok := netip.AddrFromSlice(ip); ok && cidr.Contains(addr.Unmap()) {
 			return addr.Unmap(), true
