@@ -29,6 +29,10 @@ const (
 // processors find work at once.
 const bulkBatch = 4
 
+// starved is how many times as long as they run threads wait from which on more
+// of them help whatever there is to carry.
+const starved = 2
+
 // processors decides how many processors goroutines may use, between 1 and most.
 type processors struct {
 	now, most int
@@ -42,10 +46,11 @@ type processors struct {
 // A process that waits more than it runs is being crowded out by others. With
 // bulk to carry, more threads bring it a larger share, as they do for a
 // WireGuard that has taken all processors from the start. Packets that come one
-// by one would only wait for more threads, each behind others.
+// by one would only wait for more threads, each behind others, unless a single
+// thread's share is too small even for them.
 func (p *processors) look(used, waited, batch float64) int {
 	wanted := used
-	if batch >= bulkBatch {
+	if batch >= bulkBatch || waited > starved*used {
 		wanted += waited
 	}
 	full := fullShare * float64(p.now)

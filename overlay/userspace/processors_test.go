@@ -26,7 +26,9 @@ func TestProcessors(t *testing.T) {
 		"one step is enough":       {1, 8, []share{{0.95, 0, 40}, {1.5, 0, 40}, {1.5, 0, 40}}, 2},
 		"no more than there are":   {4, 6, []share{{4, 0, 40}, {6, 0, 40}}, 6},
 		"crowded out of bulk":      {1, 8, []share{{0.3, 0.7, 40}}, 2},
-		"crowded, one by one":      {1, 8, repeat(share{0.3, 2, 1}, 3), 1},
+		"crowded, one by one":      {1, 8, repeat(share{0.5, 0.9, 1}, 3), 1},
+		"starved, one by one":      {1, 8, []share{{0.2, 0.8, 1}}, 2},
+		"starved of little":        {1, 8, repeat(share{0.1, 0.5, 1}, 3), 1},
 		"waits but wants little":   {1, 8, []share{{0.1, 0.2, 40}}, 1},
 		"calm for too short":       {8, 8, calm(calmLooks - 1), 8},
 		"calm":                     {8, 8, calm(calmLooks), 4},
@@ -34,7 +36,8 @@ func TestProcessors(t *testing.T) {
 		"busy between":             {8, 8, append(append(calm(calmLooks-1), share{5, 0, 1}), calm(calmLooks-1)...), 8},
 		"half would not do":        {2, 8, repeat(share{0.7, 0.15, 40}, 2*calmLooks), 2},
 		"half would do":            {2, 8, repeat(share{0.7, 0, 40}, 2*calmLooks), 1},
-		"half would do one by one": {2, 8, repeat(share{0.7, 2, 1}, calmLooks), 1},
+		"half would do one by one": {2, 8, repeat(share{0.7, 1.2, 1}, calmLooks), 1},
+		"starved with two":         {2, 8, repeat(share{0.4, 1, 1}, calmLooks), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := processors{now: test.start, most: test.most}
