@@ -65,7 +65,7 @@ func (l *Load) Toll(ctx context.Context) (Toll, error) {
 		return Toll{}, err
 	}
 	for deadline := time.Now().Add(lastWords); ; time.Sleep(time.Second) {
-		out, err := l.run(ctx, "grep", "-H", "", "-r", "/tmp/load", "--exclude=clock", "--exclude=end")
+		out, err := l.run(ctx, "grep", "-H", "", "-r", "/tmp/load/told")
 		if err != nil {
 			return Toll{}, err
 		}
