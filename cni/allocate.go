@@ -26,6 +26,7 @@ func (m *Manager) allocate(ctx context.Context, key wire.Key, req wire.AllocateR
 	want := Endpoint{
 		ContainerID: key.ContainerID, IfName: key.IfName, HostIfName: key.HostIfName(),
 		Namespace: req.Namespace, Pod: req.Pod, PodUID: req.PodUID, Shaped: req.Shaped,
+		Netkit: m.cfg.Netkit && !req.Shaped,
 	}
 	node := m.cfg.Node()
 	if e, ok := m.get(key); ok {
@@ -72,6 +73,7 @@ func lease(e entry, node Node) wire.Lease {
 	l := wire.Lease{
 		Header:      wire.NewHeader(),
 		MTU:         node.MTU,
+		Netkit:      e.ep.Netkit,
 		Attached:    e.phase == attached,
 		HostIfIndex: e.ep.HostIfIndex,
 	}

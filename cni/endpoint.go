@@ -27,6 +27,9 @@ type Endpoint struct {
 	// Shaped is true if the bandwidth plugin limits the pod: its packets
 	// must then pass the queueing disciplines of the host interface.
 	Shaped bool `json:"shaped,omitempty"`
+	// Netkit is true if the interface is one of a pair of netkit devices, as
+	// it stays until the pod ends; else they are veth devices.
+	Netkit bool `json:"netkit,omitempty"`
 }
 
 // Addrs are the pod's addresses, IPv4 first.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signet-cni/signet/cni/internal/pair"
 	"github.com/signet-cni/signet/cni/internal/wire"
 )
 
@@ -23,7 +24,7 @@ const (
 	reservationTime = 2 * time.Minute
 )
 
-// Config of a Manager. All fields but Observe are required.
+// Config of a Manager. All fields but Netkit and Observe are required.
 type Config struct {
 	// Dir holds endpoints and addresses, usually /run/signet: it must survive
 	// restarts of the agent, and must not survive a boot of the node.
@@ -34,6 +35,10 @@ type Config struct {
 	// Changed is called after what Endpoints returns has changed. It must
 	// not block, nor call the Manager.
 	Changed func()
+	// Netkit gives new pods netkit devices, which the kernel must have: see
+	// ProbeNetkit. Limited pods get veth devices nevertheless: what limits them
+	// wants all that they send to pass the host's end.
+	Netkit bool
 	// Observe, if not nil, is told how long a request of the plugin took and
 	// whether it failed: "allocate", "attach", "check", "remove", "gc" or
 	// "status". It must not block.
@@ -70,6 +75,10 @@ const (
 	attached               // Connect succeeded
 	leaving                // Silence or Disconnect has been called
 )
+
+// ProbeNetkit makes a netkit pair, and removes it again. It wraps EOPNOTSUPP if
+// the kernel has no netkit (Linux 6.7).
+func ProbeNetkit() error { return pair.ProbeNetkit() }
 
 // New returns a Manager with the endpoints that an earlier one left in
 // cfg.Dir, less those whose interface is gone: their addresses are free again.

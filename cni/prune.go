@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/signet-cni/signet/cni/internal/veth"
+	"github.com/signet-cni/signet/cni/internal/pair"
 	"github.com/signet-cni/signet/cni/internal/wire"
 )
 
@@ -51,7 +51,7 @@ func (m *Manager) reclaim(ep Endpoint, holders map[netip.Addr]bool) error {
 // about to be handed to another one.
 func (m *Manager) condemn(b badState) error {
 	m.cfg.Log.Error("removing the endpoint of an invalid file", "path", b.path, "interface", b.hostIfName, "err", b.err)
-	if err := veth.Delete(b.hostIfName); err != nil {
+	if err := pair.Delete(b.hostIfName); err != nil {
 		return err
 	}
 	return removeFile(b.path)
@@ -101,7 +101,7 @@ func (m *Manager) stale(key wire.Key) (bool, error) {
 	if e.phase == reserved {
 		return m.now().Sub(e.since) > reservationTime, nil
 	}
-	index, exists, err := veth.Index(e.ep.HostIfName)
+	index, exists, err := pair.Index(e.ep.HostIfName)
 	return e.phase == leaving || !exists || index != e.ep.HostIfIndex, err
 }
 

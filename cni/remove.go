@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/signet-cni/signet/cni/internal/veth"
+	"github.com/signet-cni/signet/cni/internal/pair"
 	"github.com/signet-cni/signet/cni/internal/wire"
 )
 
@@ -29,7 +29,7 @@ func (m *Manager) clear(ctx context.Context, key wire.Key) error {
 			return err
 		}
 	}
-	if err := veth.Delete(key.HostIfName()); err != nil {
+	if err := pair.Delete(key.HostIfName()); err != nil {
 		return err
 	}
 	return m.drop(ctx, key)

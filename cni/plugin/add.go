@@ -11,7 +11,7 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/plugins/pkg/ns"
 
-	"github.com/signet-cni/signet/cni/internal/veth"
+	"github.com/signet-cni/signet/cni/internal/pair"
 	"github.com/signet-cni/signet/cni/internal/wire"
 )
 
@@ -66,7 +66,7 @@ func (a attachment) add(ctx context.Context) (wire.Lease, error) {
 		return lease, err
 	}
 	if lease.Attached {
-		if veth.VerifyPod(a.plan(lease), a.netns) == nil {
+		if pair.VerifyPod(a.plan(lease), a.netns) == nil {
 			return lease, a.connect(ctx, lease, lease.HostIfIndex)
 		}
 		if err := remove(ctx, a.agent, a.key); err != nil {
@@ -97,7 +97,7 @@ func withUndo(err, undo error) error {
 
 // build makes the interface pair of a fresh lease and connects it.
 func (a attachment) build(ctx context.Context, lease wire.Lease) error {
-	index, err := veth.Create(a.plan(lease), a.netns)
+	index, err := pair.Create(a.plan(lease), a.netns)
 	if err != nil {
 		return err
 	}
@@ -114,18 +114,18 @@ func (a attachment) connect(ctx context.Context, lease wire.Lease, index int) er
 	if err != nil {
 		return err
 	}
-	return veth.Open(plan, index)
+	return pair.Open(plan, index)
 }
 
-func (a attachment) plan(lease wire.Lease) veth.Plan { return planOf(a.key, lease) }
+func (a attachment) plan(lease wire.Lease) pair.Plan { return planOf(a.key, lease) }
 
-func planOf(key wire.Key, lease wire.Lease) veth.Plan {
-	plan := veth.Plan{
+func planOf(key wire.Key, lease wire.Lease) pair.Plan {
+	plan := pair.Plan{
 		HostName: key.HostIfName(), PodName: key.IfName,
-		HostMAC: key.HostMAC(), PodMAC: key.PodMAC(), MTU: lease.MTU,
+		HostMAC: key.HostMAC(), PodMAC: key.PodMAC(), MTU: lease.MTU, Netkit: lease.Netkit,
 	}
 	for _, a := range lease.Addresses {
-		plan.Addresses = append(plan.Addresses, veth.Address(a))
+		plan.Addresses = append(plan.Addresses, pair.Address(a))
 	}
 	return plan
 }
@@ -138,7 +138,7 @@ func remove(ctx context.Context, agent *client, key wire.Key) error {
 	if err == nil {
 		return nil
 	}
-	if left := veth.Delete(key.HostIfName()); left != nil {
+	if left := pair.Delete(key.HostIfName()); left != nil {
 		return left
 	}
 	return err

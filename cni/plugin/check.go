@@ -9,7 +9,7 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 
-	"github.com/signet-cni/signet/cni/internal/veth"
+	"github.com/signet-cni/signet/cni/internal/pair"
 	"github.com/signet-cni/signet/cni/internal/wire"
 )
 
@@ -34,7 +34,7 @@ func check(args *skel.CmdArgs) error {
 	if err := checkPrevious(conf, lease); err != nil {
 		return err
 	}
-	return veth.Verify(planOf(key, lease), lease.HostIfIndex, netns)
+	return pair.Verify(planOf(key, lease), lease.HostIfIndex, netns)
 }
 
 // checkPrevious compares the agent's view with the result of the ADD.

@@ -70,6 +70,8 @@ type Lease struct {
 	// Addresses are one of IPv4 and at most one of IPv6, in this order.
 	Addresses []Address `json:"addresses"`
 	MTU       int       `json:"mtu"` // bytes
+	// Netkit: the interface is one of a pair of netkit devices, not of veth.
+	Netkit bool `json:"netkit,omitempty"`
 	// Attached says that an earlier ADD of this interface succeeded, with
 	// the host interface of index HostIfIndex.
 	Attached    bool `json:"attached,omitempty"`

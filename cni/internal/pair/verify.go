@@ -1,4 +1,4 @@
-package veth
+package pair
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ func Verify(p Plan, index int, pod ns.NetNS) error {
 	if err := VerifyPod(p, pod); err != nil {
 		return err
 	}
-	link, err := verifyLink(p.HostName, p.HostMAC)
+	link, err := verifyLink(p, p.HostName, p.HostMAC)
 	if err != nil {
 		return fmt.Errorf("host: %w", err)
 	}
@@ -39,7 +39,7 @@ func Verify(p Plan, index int, pod ns.NetNS) error {
 // VerifyPod compares the pod's end with the plan.
 func VerifyPod(p Plan, pod ns.NetNS) error {
 	err := pod.Do(func(ns.NetNS) error {
-		link, err := verifyLink(p.PodName, p.PodMAC)
+		link, err := verifyLink(p, p.PodName, p.PodMAC)
 		if err != nil {
 			return err
 		}
@@ -56,13 +56,17 @@ func VerifyPod(p Plan, pod ns.NetNS) error {
 	return nil
 }
 
-func verifyLink(name string, mac net.HardwareAddr) (netlink.Link, error) {
+func verifyLink(p Plan, name string, mac net.HardwareAddr) (netlink.Link, error) {
 	link, err := netlinksafe.LinkByName(name)
 	if err != nil {
 		return nil, fmt.Errorf("find interface %s: %w", name, err)
 	}
-	if link.Type() != "veth" {
-		return nil, fmt.Errorf("interface %s is a %s, not a veth", name, link.Type())
+	want := "veth"
+	if p.Netkit {
+		want = "netkit"
+	}
+	if link.Type() != want {
+		return nil, fmt.Errorf("interface %s is a %s, not a %s", name, link.Type(), want)
 	}
 	if got := link.Attrs().HardwareAddr; !bytes.Equal(got, mac) {
 		return nil, fmt.Errorf("interface %s has the address %s, not %s", name, got, mac)

@@ -1,7 +1,7 @@
-// Package veth makes, opens, verifies and removes the interface pair of one
-// pod. All functions act on the network namespace of the calling process, the
+// Package pair makes, opens, verifies and removes the interface pair of one
+// pod: of veth or of netkit devices. All functions act on the network namespace of the calling process, the
 // host's; the pod's namespace is passed in.
-package veth
+package pair
 
 import (
 	"errors"
@@ -22,6 +22,7 @@ type Plan struct {
 	HostMAC, PodMAC   net.HardwareAddr
 	Addresses         []Address // at most one of each family
 	MTU               int       // bytes, of both ends
+	Netkit            bool      // netkit devices instead of veth
 }
 
 // Address is how the pod is reached by one family.
@@ -69,6 +70,9 @@ func add(p Plan, pod ns.NetNS) error {
 	attrs.Name = p.HostName
 	attrs.MTU = p.MTU
 	attrs.HardwareAddr = p.HostMAC
+	if p.Netkit {
+		return netlink.LinkAdd(netkit(attrs, p, pod))
+	}
 	pair := netlink.NewVeth(attrs)
 	pair.PeerName = p.PodName
 	pair.PeerHardwareAddr = p.PodMAC
@@ -122,7 +126,7 @@ func addToPod(link netlink.Link, a Address, hostMAC net.HardwareAddr) error {
 // Open lets packets through: it sets the host's end, of the given index, up and
 // gives the host the neighbour and the route to the pod. It may be repeated.
 func Open(p Plan, index int) error {
-	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: p.HostName, Index: index}}
+	link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: p.HostName, Index: index}}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set up host interface %s: %w", p.HostName, err)
 	}

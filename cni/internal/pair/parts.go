@@ -1,4 +1,4 @@
-package veth
+package pair
 
 import (
 	"errors"
