@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/signet-cni/signet/cni"
+	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/internal/reconcile"
 )
 
@@ -34,10 +35,10 @@ func (l *loops) syncHooks(context.Context) error {
 
 // attachPods passes over devices that have gone since the endpoints were listed:
 // their pods are being deleted, and there is nothing left to guard.
-func attachPods(endpoints []cni.Endpoint, attach func(ifindex int, shaped bool) error) error {
+func attachPods(endpoints []cni.Endpoint, attach func(datapath.PodDevice) error) error {
 	var errs []error
 	for _, ep := range endpoints {
-		err := attach(ep.HostIfIndex, ep.Shaped)
+		err := attach(deviceOf(ep))
 		if err != nil && !errors.Is(err, unix.ENODEV) {
 			errs = append(errs, fmt.Errorf("pod %s/%s: %w", ep.Namespace, ep.Pod, err))
 		}

@@ -10,17 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/signet-cni/signet/cni"
+	"github.com/signet-cni/signet/enforce/datapath"
 )
 
 // A pod that is deleted while the hooks are looked at fails nobody, and keeps
 // nobody from being guarded; any other error is told, with the pod's name.
 func TestAttachPods(t *testing.T) {
 	var tried []int
-	attach := func(failing map[int]error) func(int, bool) error {
+	attach := func(failing map[int]error) func(datapath.PodDevice) error {
 		tried = nil
-		return func(ifindex int, _ bool) error {
-			tried = append(tried, ifindex)
-			return failing[ifindex]
+		return func(pod datapath.PodDevice) error {
+			tried = append(tried, pod.IfIndex)
+			return failing[pod.IfIndex]
 		}
 	}
 	pods := []cni.Endpoint{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/signet-cni/signet/cni"
+	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/internal/guard"
 )
 
@@ -18,10 +19,14 @@ func (n network) Ready() error { return n.loops.failing() }
 // Connect attaches the hooks first: from then on the pod's packets are
 // dropped until its identity and its policy are in the kernel.
 func (n network) Connect(ctx context.Context, ep cni.Endpoint) error {
-	if err := n.datapath.AttachPod(ep.HostIfIndex, ep.Shaped); err != nil {
+	if err := n.datapath.AttachPod(deviceOf(ep)); err != nil {
 		return err
 	}
 	return n.rules.connect(ctx, ep)
+}
+
+func deviceOf(ep cni.Endpoint) datapath.PodDevice {
+	return datapath.PodDevice{IfIndex: ep.HostIfIndex, Shaped: ep.Shaped, Netkit: ep.Netkit}
 }
 
 // Silence leaves the hooks in place: they drop what an unknown pod sends.

@@ -27,12 +27,22 @@ static __always_inline struct endpoint *endpoint_at(const struct addr *a)
 	return bpf_map_lookup_elem(&endpoints, a);
 }
 
+/* Is from_pod's packet still on its way out of the pod? netkit runs the program
+ * before the node has taken the packet in. */
+static __always_inline bool leaving_netkit(struct __sk_buff *skb, struct context *c)
+{
+	return c->hook == HOOK_FROM_POD && !skb->ingress_ifindex;
+}
+
 /* Hands a packet with an Ethernet header to a pod of this node. A
  * shaped pod's packet passes its interface's queue, and so to_pod, which
- * gives answers their service address. */
+ * gives answers their service address. What is still leaving a pod can only
+ * leave again, by the host side of the other's interface: to_pod has nothing
+ * left to do then. */
 static __noinline int deliver_to_pod(struct __sk_buff *skb, struct context *c, struct endpoint *ep)
 {
-	bool shaped = ep->flags & ENDPOINT_SHAPED && !to_itself(c);
+	bool leaving = leaving_netkit(skb, c);
+	bool shaped = ep->flags & ENDPOINT_SHAPED && !to_itself(c) && !leaving;
 	__u8 macs[2 * ETH_ALEN];
 
 	if (!shaped && (untranslate_source(skb, c) || hide_own_address(skb, c)))
@@ -41,7 +51,9 @@ static __noinline int deliver_to_pod(struct __sk_buff *skb, struct context *c, s
 	__builtin_memcpy(macs + ETH_ALEN, ep->host_mac, ETH_ALEN);
 	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
 		return drop(skb, c, REASON_TRANSLATION_FAILED);
-	if (shaped)
+	if (leaving)
+		skb->mark = MARK_DELIVERED;
+	if (shaped || leaving)
 		return bpf_redirect(ep->ifindex, 0);
 	return bpf_redirect_peer(ep->ifindex, 0);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* from_pod: host veth, ingress. What a pod sends: is it the pod's own, which
- * backend does it mean, may it go there, and which way. */
+/* from_pod: host side of a veth pair, ingress; pod's side of a netkit pair, where
+ * skb->ifindex is the host side's, too. What a pod sends: is it the pod's own,
+ * which backend does it mean, may it go there, and which way. */
 #pragma once
 
 #include "admit.h"
@@ -12,17 +13,19 @@ static __always_inline bool mac_equal(const struct mac *a, const struct mac *b)
 	       a->words[2] == b->words[2];
 }
 
-/* The sender must be the endpoint of this interface, by address and MAC. */
+/* The sender must be the endpoint of this interface, by address and MAC. The
+ * frame must say what it was parsed as: in a netkit pair that is the sending
+ * socket's word, which a receiving veth would not take. */
 static __always_inline int check_sender(struct __sk_buff *skb, struct context *c,
 					struct endpoint *ep)
 {
-	struct mac mac;
+	struct sender sender;
 
 	if (!ep || ep->ifindex != skb->ifindex)
 		return REASON_SPOOFED_ADDRESS;
-	if (load(skb, ETH_ALEN, &mac))
+	if (load(skb, ETH_ALEN, &sender) || sender.protocol != skb->protocol)
 		return REASON_MALFORMED;
-	if (!mac_equal(&mac, (const struct mac *)ep->mac))
+	if (!mac_equal(&sender.mac, (const struct mac *)ep->mac))
 		return REASON_SPOOFED_MAC;
 	if (!ep->identity)
 		return REASON_UNKNOWN_IDENTITY;
@@ -143,8 +146,7 @@ static __always_inline int send_from_pod(struct __sk_buff *skb, struct context *
 	return deliver_to_pod(skb, c, ep);
 }
 
-SEC("tc")
-int from_pod(struct __sk_buff *skb)
+static __always_inline int handle_from_pod(struct __sk_buff *skb)
 {
 	struct context *c = context_new(skb, HOOK_FROM_POD);
 	struct endpoint *ep;
@@ -174,4 +176,17 @@ int from_pod(struct __sk_buff *skb)
 	if (reason)
 		return drop(skb, c, reason);
 	return send_from_pod(skb, c, ep->flags & ENDPOINT_SHAPED);
+}
+
+SEC("tc")
+int from_pod(struct __sk_buff *skb)
+{
+	int action = handle_from_pod(skb);
+
+	/* netkit would tell the sender, whose TCP would take it for a full queue
+	 * and try again twice a second. There is no device 0: this drops it, too,
+	 * and is as silent as a veth. */
+	if (action == ACTION_DROP && !skb->ingress_ifindex)
+		return bpf_redirect(0, 0);
+	return action;
 }

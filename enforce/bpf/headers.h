@@ -49,6 +49,12 @@ struct mac {
 	__u16 words[ETH_ALEN / 2];
 };
 
+/* An Ethernet header behind the destination. */
+struct sender {
+	struct mac mac;
+	__be16 protocol;
+};
+
 /* RFC 791 section 3.1. */
 struct ipv4 {
 	__u8 version_words;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* to_pod: host veth, egress. What the host stack delivers: the node's own
+/* to_pod: host side of a pod's interface, egress. What the host stack delivers: the node's own
  * processes, the world, what ports of the node stand for, and packets of
  * shaped pods that other hooks have judged. */
 #pragma once
@@ -106,10 +106,14 @@ static __always_inline int admit_to_pod(struct __sk_buff *skb, struct context *c
 SEC("tc")
 int to_pod(struct __sk_buff *skb)
 {
-	struct context *c = context_new(skb, HOOK_TO_POD);
+	struct context *c;
 	struct endpoint *ep;
 	int reason;
 
+	/* No other node or pod can claim this: their packets have come in somewhere. */
+	if (skb->mark == MARK_DELIVERED && !skb->ingress_ifindex)
+		return ACTION_NEXT;
+	c = context_new(skb, HOOK_TO_POD);
 	if (!c)
 		return ACTION_DROP;
 	c->l3 = ETHERNET_LEN;

@@ -26,7 +26,7 @@ enum endpoint_flags {
 
 /* A pod of this node. */
 struct endpoint {
-	__u32 ifindex; /* host side of its veth */
+	__u32 ifindex; /* host side of its interface pair */
 	__u32 identity;
 	__u8 mac[6];
 	__u8 host_mac[6];
@@ -321,6 +321,7 @@ enum mark {
 	/* On its way through the host stack; what answers it does not take that
 	 * way, so connection tracking must not follow it (internal/masquerade). */
 	MARK_UNTRACKED = 0x53480000,
+	MARK_DELIVERED = 0x53490000, /* between from_pod and to_pod: all is done */
 };
 
 /* One verdict, as user space reads it from the ring. */

@@ -22,71 +22,92 @@ type attachment struct {
 	name    string
 	ifindex int
 	ingress bool
+	way     way
 }
 
-// AttachPod puts from_pod and to_pod on the host side of a pod's veth. Done
-// again, or by a new version, it replaces the programs without a gap. It wraps
-// ENODEV if there is no such device (any more).
+// PodDevice is the host's end of a pod's interface pair.
+type PodDevice struct {
+	IfIndex int
+	Shaped  bool // the bandwidth plugin limits the pod
+	Netkit  bool // a netkit device, not a veth
+}
+
+// way is how a program is attached.
+type way int
+
+const (
+	byFilter way = iota // of clsact
+	byLink              // of tcx, where the kernel has it (Linux 6.6)
+	byNetkit            // to the pod's end of a netkit pair
+)
+
+// AttachPod puts from_pod and to_pod on a pod's interface. Done again, or by a
+// new version, it replaces the programs without a gap. It wraps ENODEV if there
+// is no such device (any more).
 //
 // They are filters of clsact: each tcx link of a device holds the rtnl lock for
 // an RCU grace period of 5 to 15 ms when it is attached, and for another when the
 // device goes. The bandwidth plugin wants the ingress qdisc for itself, so a
-// shaped pod gets links where the kernel has them.
-func (d *Datapath) AttachPod(ifindex int, shaped bool) error {
-	return d.attachBoth(ifindex, shaped, d.objs.FromPod, "from_pod", d.objs.ToPod, "to_pod")
+// shaped pod gets links where the kernel has them. A netkit pair has from_pod
+// where the pod sends; to_pod asks which way a packet came, which netkit's own
+// hook is not told.
+func (d *Datapath) AttachPod(pod PodDevice) error {
+	out, in := byFilter, byFilter
+	switch {
+	case pod.Netkit:
+		in = byNetkit
+	case pod.Shaped:
+		out, in = byLink, byLink
+	}
+	return d.attachBoth(
+		attachment{program: d.objs.ToPod, name: "to_pod", ifindex: pod.IfIndex, way: out},
+		attachment{program: d.objs.FromPod, name: "from_pod", ifindex: pod.IfIndex, way: in, ingress: true})
 }
 
 // AttachOverlay puts from_overlay and to_overlay on the WireGuard device.
 func (d *Datapath) AttachOverlay(ifindex int) error {
-	return d.attachBoth(ifindex, true, d.objs.FromOverlay, "from_overlay", d.objs.ToOverlay, "to_overlay")
+	return d.attachBoth(
+		attachment{program: d.objs.ToOverlay, name: "to_overlay", ifindex: ifindex, way: byLink},
+		attachment{program: d.objs.FromOverlay, name: "from_overlay", ifindex: ifindex, way: byLink, ingress: true})
 }
 
-func (d *Datapath) attachBoth(ifindex int, links bool, in *ebpf.Program, inName string, out *ebpf.Program, outName string) error {
+func (d *Datapath) attachBoth(out, in attachment) error {
 	d.attaching.Lock()
 	defer d.attaching.Unlock()
-	for _, a := range []attachment{
-		{program: out, name: outName, ifindex: ifindex},
-		{program: in, name: inName, ifindex: ifindex, ingress: true},
-	} {
-		if err := d.attach(a, links); err != nil {
-			return fmt.Errorf("attach %s to interface %d: %w", a.name, ifindex, err)
+	for _, a := range []attachment{out, in} {
+		if err := d.attach(a); err != nil {
+			return fmt.Errorf("attach %s to interface %d: %w", a.name, a.ifindex, err)
 		}
 	}
 	return nil
 }
 
-// attach prefers links or filters. A link of before stays one: beside it a
-// filter would run, too.
-func (d *Datapath) attach(a attachment, links bool) error {
-	if d.cfg.ForceClsact {
+// attach does as a.way says. A link of before stays one: beside it a filter
+// would run, too.
+func (d *Datapath) attach(a attachment) error {
+	if d.cfg.ForceClsact && a.way != byNetkit {
 		return attachClsact(a)
 	}
 	if updated, err := updatePinned(d.linkPin(a.ifindex, a.name), a); updated || err != nil {
 		return err
 	}
-	if !links {
+	if a.way == byFilter {
 		return attachClsact(a)
 	}
-	err := d.attachTCX(a)
-	if errors.Is(err, ebpf.ErrNotSupported) {
+	err := d.attachLink(a)
+	if a.way == byLink && errors.Is(err, ebpf.ErrNotSupported) {
 		return attachClsact(a)
 	}
 	return err
 }
 
-// attachTCX pins the link, so that it outlives the agent.
-func (d *Datapath) attachTCX(a attachment) error {
+// attachLink pins the link, so that it outlives the agent.
+func (d *Datapath) attachLink(a attachment) error {
 	pin := d.linkPin(a.ifindex, a.name)
 	if err := os.MkdirAll(filepath.Dir(pin), 0o700); err != nil {
 		return err
 	}
-	side := ebpf.AttachTCXEgress
-	if a.ingress {
-		side = ebpf.AttachTCXIngress
-	}
-	l, err := link.AttachTCX(link.TCXOptions{
-		Interface: a.ifindex, Program: a.program, Attach: side, Anchor: link.Head(),
-	})
+	l, err := a.link()
 	if err != nil {
 		return err
 	}
@@ -94,6 +115,22 @@ func (d *Datapath) attachTCX(a attachment) error {
 		return errors.Join(err, l.Close())
 	}
 	return l.Close()
+}
+
+// link attaches the program before those of others.
+func (a attachment) link() (link.Link, error) {
+	if a.way == byNetkit {
+		return link.AttachNetkit(link.NetkitOptions{
+			Interface: a.ifindex, Program: a.program, Attach: ebpf.AttachNetkitPeer, Anchor: link.Head(),
+		})
+	}
+	side := ebpf.AttachTCXEgress
+	if a.ingress {
+		side = ebpf.AttachTCXIngress
+	}
+	return link.AttachTCX(link.TCXOptions{
+		Interface: a.ifindex, Program: a.program, Attach: side, Anchor: link.Head(),
+	})
 }
 
 // updatePinned swaps the program of a pinned link. A link whose device is
@@ -111,10 +148,21 @@ func updatePinned(pin string, a attachment) (updated bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read pinned link %s: %w", pin, err)
 	}
-	if tcx := info.TCX(); tcx == nil || int(tcx.Ifindex) != a.ifindex {
+	if !holds(info, a.ifindex) {
 		return false, l.Unpin()
 	}
 	return true, l.Update(a.program)
+}
+
+// holds says whether a link that was pinned for the device of this index still
+// is attached to it. netkit tells the index of the pod's end, in the pod's
+// namespace: while that is there the host's end, and its index, is the same.
+func holds(info *link.Info, ifindex int) bool {
+	if tcx := info.TCX(); tcx != nil {
+		return int(tcx.Ifindex) == ifindex
+	}
+	netkit := info.Netkit()
+	return netkit != nil && netkit.Ifindex != 0
 }
 
 func (d *Datapath) linkPin(ifindex int, name string) string {

@@ -313,6 +313,7 @@ type bpfMark uint32
 const (
 	bpfMarkMARK_TAGGED    bpfMark = 1397161984
 	bpfMarkMARK_UNTRACKED bpfMark = 1397227520
+	bpfMarkMARK_DELIVERED bpfMark = 1397293056
 )
 
 type bpfNameKey struct {

@@ -310,7 +310,7 @@ func (n *node) dropped() Reason {
 func (n *node) fromPod(ep Endpoint, packet []byte) result {
 	n.t.Helper()
 	frame := ethernet(ep.MAC, ep.HostMAC, etherType(packet), packet)
-	return n.run(Hook(bpfHookHOOK_FROM_POD), n.objs.FromPod, frame, skb{Ifindex: uint32(ep.IfIndex)})
+	return n.run(Hook(bpfHookHOOK_FROM_POD), n.objs.FromPod, frame, skb{Ifindex: uint32(ep.IfIndex), IngressIfindex: uint32(ep.IfIndex)})
 }
 
 // fromOverlay is a packet that WireGuard decrypted.

@@ -162,6 +162,7 @@ func (a *arena) judge(s setting, p oracle.Packet, viaTunnel bool) (admitted bool
 		frame, in = a.tagged(s, raw, arenaPrefix6, s.world.Pods[p.From.Pod])
 	default:
 		program = a.objs.FromPod
+		in.IngressIfindex = in.Ifindex
 	}
 	action, err := program.Run(&ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+64), Context: in})
 	must(a.t, err)

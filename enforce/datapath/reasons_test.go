@@ -169,7 +169,7 @@ func routed(options ...byte) ipv4 {
 func frame(kind layers.EthernetType) action {
 	return func(n *node) string {
 		f := ethernet(mac(1), mac(101), kind, make([]byte, 60))
-		return n.run(Hook(bpfHookHOOK_FROM_POD), n.objs.FromPod, f, skb{Ifindex: uint32(interfaces["podA"])}).String()
+		return n.run(Hook(bpfHookHOOK_FROM_POD), n.objs.FromPod, f, skb{Ifindex: uint32(interfaces["podA"]), IngressIfindex: uint32(interfaces["podA"])}).String()
 	}
 }
 

@@ -238,7 +238,7 @@ func testNeverAMixture(t *testing.T, change func(n *node, from, to *policy.Table
 		frame := ethernet(mac(1), mac(101), layers.EthernetTypeIPv4, udp(src, addrB+":80").bytes())
 		readers.Go(func() {
 			for !stop.Load() {
-				opts := ebpf.RunOptions{Data: frame, Context: skb{Ifindex: uint32(interfaces["podA"])}, Repeat: 1000}
+				opts := ebpf.RunOptions{Data: frame, Context: skb{Ifindex: uint32(interfaces["podA"]), IngressIfindex: uint32(interfaces["podA"])}, Repeat: 1000}
 				if _, err := n.objs.FromPod.Run(&opts); err != nil {
 					t.Error(err)
 				}

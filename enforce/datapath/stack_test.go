@@ -194,7 +194,7 @@ func TestDropEventsAreLimited(t *testing.T) {
 	must(t, err)
 	const flood = 5000
 	frame := ethernet(mac(1), mac(101), layers.EthernetTypeIPv4, tcp(addrB+":1", addrFar+":80", "S").bytes())
-	_, err = n.objs.FromPod.Run(&ebpf.RunOptions{Data: frame, Context: skb{Ifindex: uint32(interfaces["podA"])}, Repeat: flood})
+	_, err = n.objs.FromPod.Run(&ebpf.RunOptions{Data: frame, Context: skb{Ifindex: uint32(interfaces["podA"]), IngressIfindex: uint32(interfaces["podA"])}, Repeat: flood})
 	must(t, err)
 	after, err := n.EventLoss()
 	must(t, err)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/signet-cni/signet/enforce/datapath"
 	"github.com/signet-cni/signet/tests/netns/harness"
 )
 
@@ -31,7 +32,9 @@ func attachTogether(t *testing.T, n *harness.Node, p *harness.Pod, shaped bool) 
 		n.DetachPod(p)
 		errs := make(chan error)
 		for range 2 {
-			go func() { errs <- n.Try(func() error { return n.Datapath.AttachPod(link.Index, shaped) }) }()
+			go func() {
+				errs <- n.Try(func() error { return n.Datapath.AttachPod(datapath.PodDevice{IfIndex: link.Index, Shaped: shaped}) })
+			}()
 		}
 		if err := errors.Join(<-errs, <-errs); err != nil {
 			t.Fatal(err)
@@ -46,7 +49,9 @@ func TestAttachToNothing(t *testing.T) {
 	for name, options := range map[string]harness.Options{"tcx": {}, "clsact": {ForceClsact: true}} {
 		t.Run(name, func(t *testing.T) {
 			c := harness.NewCluster(t, 1, options)
-			err := c.Nodes[0].Try(func() error { return c.Nodes[0].Datapath.AttachPod(1<<20, name == "tcx") })
+			err := c.Nodes[0].Try(func() error {
+				return c.Nodes[0].Datapath.AttachPod(datapath.PodDevice{IfIndex: 1 << 20, Shaped: name == "tcx"})
+			})
 			if !errors.Is(err, unix.ENODEV) {
 				t.Errorf("%v, want %v", err, unix.ENODEV)
 			}
@@ -73,7 +78,7 @@ func TestUpgradeOfHooks(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return n.Datapath.AttachPod(link.Index, false)
+			return n.Datapath.AttachPod(datapath.PodDevice{IfIndex: link.Index})
 		})
 		after := oneEach(t, p)
 		t.Logf("in filters: %v, programs %v became %v", filters, before[i], after)

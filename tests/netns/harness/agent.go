@@ -28,8 +28,25 @@ func (n *Node) OpenDatapath() {
 		}
 		n.Datapath = dp
 		n.t.Cleanup(func() { _ = dp.Close() }) // twice, perhaps
-		return attachAll(dp, n.datapathConfig())
+		return attachAll(dp, n.hooks())
 	})
+}
+
+// hooks is what the programs are attached to, and how they are loaded.
+type hooks struct {
+	Config datapath.Config
+	Pods   []datapath.PodDevice
+}
+
+func (n *Node) hooks() hooks {
+	h := hooks{Config: n.datapathConfig()}
+	if n.cni == nil {
+		return h // the node starts: it has no pods
+	}
+	for _, ep := range n.cni.manager.Endpoints() {
+		h.Pods = append(h.Pods, deviceOf(ep))
+	}
+	return h
 }
 
 func (n *Node) datapathConfig() datapath.Config {
@@ -40,10 +57,10 @@ func (n *Node) datapathConfig() datapath.Config {
 	}
 }
 
-func attachAll(dp *datapath.Datapath, config datapath.Config) error {
-	err := errors.Join(dp.AttachOverlay(config.OverlayIfIndex), dp.AttachOverlay(config.DetourIfIndex))
-	for _, ep := range dp.Endpoints() {
-		err = errors.Join(err, dp.AttachPod(ep.IfIndex, ep.Shaped))
+func attachAll(dp *datapath.Datapath, h hooks) error {
+	err := errors.Join(dp.AttachOverlay(h.Config.OverlayIfIndex), dp.AttachOverlay(h.Config.DetourIfIndex))
+	for _, pod := range h.Pods {
+		err = errors.Join(err, dp.AttachPod(pod))
 	}
 	return err
 }
@@ -61,10 +78,10 @@ func (n *Node) CloseDatapath() {
 // closed.
 func (n *Node) KillAgent(after time.Duration) {
 	n.t.Helper()
-	config, err := json.Marshal(n.datapathConfig())
+	h, err := json.Marshal(n.hooks())
 	n.cluster.must(err)
 	cmd := itself(roleAgent)
-	cmd.Env = append(cmd.Env, envAgent+"="+string(config))
+	cmd.Env = append(cmd.Env, envAgent+"="+string(h))
 	n.cluster.must(n.onHolder(cmd.Start))
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -81,16 +98,16 @@ func (n *Node) KillAgent(after time.Duration) {
 
 // serveAgent opens, attaches and closes until it is killed.
 func serveAgent(ctx context.Context) error {
-	var config datapath.Config
-	if err := json.Unmarshal([]byte(os.Getenv(envAgent)), &config); err != nil {
+	var h hooks
+	if err := json.Unmarshal([]byte(os.Getenv(envAgent)), &h); err != nil {
 		return err
 	}
 	for ctx.Err() == nil {
-		dp, err := datapath.Open(config)
+		dp, err := datapath.Open(h.Config)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(attachAll(dp, config), dp.Close()); err != nil {
+		if err := errors.Join(attachAll(dp, h), dp.Close()); err != nil {
 			return err
 		}
 	}
@@ -132,7 +149,7 @@ func (n *Node) refill(endpoints map[netip.Addr]datapath.Endpoint) error {
 		c.must(dp.SetEndpoint(ep))
 	}
 	c.must(c.applyPolicies())
-	return n.Try(func() error { return attachAll(dp, n.datapathConfig()) })
+	return n.Try(func() error { return attachAll(dp, n.hooks()) })
 }
 
 // ForgetFlows empties the flow table: every packet is a flow's first again.

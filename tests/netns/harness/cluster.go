@@ -36,6 +36,7 @@ type Options struct {
 	PodBits     int  // length of the nodes' pod ranges; 0 means 24
 	Closed      bool // load no policy: nothing may pass
 	ForceClsact bool // attach with clsact where the kernel has tcx, too
+	Netkit      bool // pods have netkit devices, which the kernel must have
 	Underlay    Underlay
 	IPv4Pods    bool // no IPv6 for pods
 }

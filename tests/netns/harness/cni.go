@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"github.com/signet-cni/signet/cni"
+	"github.com/signet-cni/signet/enforce/datapath"
 )
 
 // cniSide is the agent's side of the CNI plugin on one node. It implements
@@ -24,6 +26,8 @@ type cniSide struct {
 	node    *Node
 	manager *cni.Manager
 	socket  string
+	stop    func()
+	refusal error // of what Connect has attached, see RefusePods
 }
 
 func newCNISide(n *Node) *cniSide {
@@ -31,27 +35,30 @@ func newCNISide(n *Node) *cniSide {
 	s := &cniSide{node: n, socket: filepath.Join(n.dir, "cni.sock")}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	ctx, cancel := context.WithCancel(context.Background())
-	manager, err := cni.New(ctx, cni.Config{
-		Dir: n.dir, Network: s, Node: s.describe, Changed: func() {}, Log: log,
+	err := n.Try(func() (err error) {
+		s.manager, err = cni.New(ctx, cni.Config{
+			Dir: n.dir, Network: s, Node: s.describe, Changed: func() {}, Log: log, Netkit: n.cluster.options.Netkit,
+		})
+		return err
 	})
 	if err != nil {
 		cancel()
 		n.t.Fatalf("CNI of %s: %v", n.name, err)
 	}
-	s.manager = manager
 	listener, err := cni.Listen(s.socket, log)
 	if err != nil {
 		cancel()
 		n.t.Fatalf("CNI of %s: %v", n.name, err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- cni.NewServer(manager, log).Serve(ctx, listener) }()
-	n.t.Cleanup(func() {
+	go func() { served <- cni.NewServer(s.manager, log).Serve(ctx, listener) }()
+	s.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-served; err != nil {
 			n.t.Errorf("CNI of %s: %v", n.name, err)
 		}
 	})
+	n.t.Cleanup(s.stop)
 	return s
 }
 
@@ -69,7 +76,7 @@ func (s *cniSide) Ready() error { return nil }
 
 // Connect implements cni.Network.
 func (s *cniSide) Connect(_ context.Context, ep cni.Endpoint) error {
-	err := s.node.Try(func() error { return s.node.Datapath.AttachPod(ep.HostIfIndex, ep.Shaped) })
+	err := s.node.Try(func() error { return s.node.Datapath.AttachPod(deviceOf(ep)) })
 	if err != nil {
 		return err
 	}
@@ -78,7 +85,11 @@ func (s *cniSide) Connect(_ context.Context, ep cni.Endpoint) error {
 		return fmt.Errorf("no pod %s/%s", ep.Namespace, ep.Pod)
 	}
 	pod.endpoint = ep
-	return pod.apply()
+	return errors.Join(pod.apply(), s.refusal)
+}
+
+func deviceOf(ep cni.Endpoint) datapath.PodDevice {
+	return datapath.PodDevice{IfIndex: ep.HostIfIndex, Shaped: ep.Shaped, Netkit: ep.Netkit}
 }
 
 // Silence implements cni.Network.
