@@ -170,11 +170,17 @@ func (a *agent) openPods(ctx context.Context) error {
 		compiledIn: a.metrics.Compiled,
 		dropped:    a.forget,
 	})
+	netkit, err := a.cfg.pods.netkit(cni.ProbeNetkit)
+	if err != nil {
+		return err
+	}
+	a.log.Info("pods' interfaces", "setting", a.cfg.pods, "netkit", netkit)
 	pods, err := cni.New(ctx, cni.Config{
 		Dir:     a.cfg.runDir,
 		Network: network{a},
 		Node:    a.node,
 		Changed: a.loops.rules.Poke,
+		Netkit:  netkit,
 		Observe: a.metrics.CNI,
 		Log:     a.log,
 	})

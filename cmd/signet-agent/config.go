@@ -43,6 +43,9 @@ type file struct {
 	ServiceCIDR rangeList `json:"serviceCIDR"`
 	// WireguardPort is the UDP port that every node listens on.
 	WireguardPort uint16 `json:"wireguardPort"`
+	// PodDevice is veth, netkit or auto; absent: veth. Pods keep the device that
+	// they started with.
+	PodDevice string `json:"podDevice"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string `json:"logLevel"`
 	// IgnoreLabels are globs over the pod label keys that do not count towards
@@ -77,6 +80,7 @@ type fixed struct {
 	clusterCIDR overlay.Ranges
 	serviceCIDR overlay.Ranges
 	port        uint16
+	pods        podDevice
 	level       slog.Level
 	metrics     string // address; "": none
 }
@@ -138,7 +142,7 @@ func parseFile(raw []byte) (parsedFile, error) {
 
 func (f file) parse() (parsedFile, error) {
 	var p parsedFile
-	var errs [6]error
+	var errs [7]error
 	p.cluster, errs[0] = overlay.ParseClusterID(f.ClusterID)
 	p.clusterCIDR, errs[1] = f.ClusterCIDR.parse("clusterCIDR", "10.244.0.0/16,fd10:244::/48")
 	p.serviceCIDR, errs[2] = f.ServiceCIDR.parse("serviceCIDR", "10.96.0.0/16,fd10:96::/112")
@@ -147,6 +151,7 @@ func (f file) parse() (parsedFile, error) {
 	}
 	p.live, errs[4] = f.parseLive()
 	p.metrics, errs[5] = f.MetricsAddress, checkListen(f.MetricsAddress)
+	p.pods, errs[6] = parsePodDevice(f.PodDevice)
 	p.port = f.WireguardPort
 	if p.port == 0 || p.port == math.MaxUint16 {
 		return p, errors.New("wireguardPort: want a UDP port from 1 to 65534; the next one is used as well")

@@ -157,7 +157,7 @@ func (s *settings) take(raw []byte, err error) {
 	s.now = parsed.live
 	s.log.Info("configuration read again", "path", s.path)
 	if parsed.fixed != s.fixed {
-		s.err = fmt.Errorf("configuration %s: ranges, ports and log level take effect when the agent restarts", s.path)
+		s.err = fmt.Errorf("configuration %s: ranges, ports, pod device and log level take effect when the agent restarts", s.path)
 		s.log.Warn("configuration not wholly in force", "error", s.err)
 	}
 }
