@@ -21,19 +21,24 @@ func TestAgentRestart(t *testing.T) {
 			continue // the machines that run short are one of each kind
 		}
 		t.Run(fmt.Sprintf("clsact=%v", clsact), func(t *testing.T) {
-			c := harness.NewCluster(t, 2, harness.Options{ForceClsact: clsact})
-			a := c.AddPod(c.Nodes[0], harness.Role("a"))
-			b := c.AddPod(c.Nodes[1], harness.Role("b"))
-			stranger := c.AddPod(c.Nodes[1], harness.Role("stranger"))
-			b.EchoTCP(8080)
-			c.SetPolicies(ingress("b", policy.Rule{Peers: peers("a")}))
-			survives(t, c, a, b, "agents killed", killAgents)
-			survives(t, c, a, b, "agents replaced", replaceAgents)
-			survives(t, c, a, b, "agents of another layout", upgradeAgents)
-			probe{"stranger to b", &stranger.Host, &b.Host, 80, "policy-ingress", c.Nodes[1]}.check(t)
-			probe{"a to b", &a.Host, &b.Host, 80, "", nil}.check(t)
+			restarts(t, harness.NewCluster(t, 2, harness.Options{ForceClsact: clsact}))
 		})
 	}
+}
+
+// restarts is about a cluster without pods.
+func restarts(t *testing.T, c *harness.Cluster) {
+	t.Helper()
+	a := c.AddPod(c.Nodes[0], harness.Role("a"))
+	b := c.AddPod(c.Nodes[1], harness.Role("b"))
+	stranger := c.AddPod(c.Nodes[1], harness.Role("stranger"))
+	b.EchoTCP(8080)
+	c.SetPolicies(ingress("b", policy.Rule{Peers: peers("a")}))
+	survives(t, c, a, b, "agents killed", killAgents)
+	survives(t, c, a, b, "agents replaced", replaceAgents)
+	survives(t, c, a, b, "agents of another layout", upgradeAgents)
+	probe{"stranger to b", &stranger.Host, &b.Host, 80, "policy-ingress", c.Nodes[1]}.check(t)
+	probe{"a to b", &a.Host, &b.Host, 80, "", nil}.check(t)
 }
 
 // survives does something to the agents under traffic, and counts what is lost.

@@ -20,14 +20,20 @@ func TestSpoofedByPod(t *testing.T) {
 	local := c.AddPod(n1, harness.Role("local"))
 	remote := c.AddPod(c.Nodes[1], harness.Role("remote"))
 	for _, target := range []*harness.Pod{local, remote} {
-		target.UDP(targetPort)
-		must(t, pod.Ping(target.Addr, 8, soon))
-		in, out := target.Packets("eth0"), pod.Frames("eth0")
-		for _, v := range spoofs(c, pod, target) {
-			n1.WantDrops(v.reason, func() { must(t, out.Send(v.frame, 0)) })
-			if _, arrived := in.Await(isForged, wait(v.reason)); arrived != (v.reason == "none") {
-				t.Errorf("%s to %s: arrived: %v", v.name, target.Addr, arrived)
-			}
+		spoofed(t, c, pod, target)
+	}
+}
+
+// spoofed tries to deceive a target, which has no port of its own yet.
+func spoofed(t *testing.T, c *harness.Cluster, pod, target *harness.Pod) {
+	t.Helper()
+	target.UDP(targetPort)
+	must(t, pod.Ping(target.Addr, 8, soon))
+	in, out := target.Packets("eth0"), pod.Frames("eth0")
+	for _, v := range spoofs(c, pod, target) {
+		pod.Node.WantDrops(v.reason, func() { must(t, out.Send(v.frame, 0)) })
+		if _, arrived := in.Await(isForged, wait(v.reason)); arrived != (v.reason == "none") {
+			t.Errorf("%s to %s: arrived: %v", v.name, target.Addr, arrived)
 		}
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 
 	"github.com/signet-cni/signet/internal/masquerade"
@@ -37,30 +35,19 @@ func (n *Node) DetachPod(p *Pod) {
 				LinkIndex: p.endpoint.HostIfIndex, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 			}})
 		})
-		return
 	}
 	n.cluster.must(n.Datapath.Detach(p.endpoint.HostIfIndex))
-	for deadline := time.Now().Add(30 * time.Second); p.hooked(); time.Sleep(time.Millisecond) {
+	// The kernel lets go of a program a little after its link is gone.
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		left, err := p.Hooked()
+		n.cluster.must(err)
+		if len(left.FromPod)+len(left.ToPod) == 0 {
+			return
+		}
 		if time.Now().After(deadline) {
-			n.t.Fatalf("%s: programs are still attached", p.HostIf())
+			n.t.Fatalf("%s: programs %v are still attached", p.HostIf(), left)
 		}
 	}
-}
-
-// hooked says whether a program is attached to the pod's interface with tcx. The
-// kernel lets go of one a little after its link is gone.
-func (p *Pod) hooked() (any bool) {
-	p.Node.Do(func() error {
-		for _, side := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-			found, err := link.QueryPrograms(link.QueryOptions{Target: p.endpoint.HostIfIndex, Attach: side})
-			if err != nil {
-				return err
-			}
-			any = any || len(found.Programs) > 0
-		}
-		return nil
-	})
-	return any
 }
 
 // SetTables writes Signet's nftables tables again.

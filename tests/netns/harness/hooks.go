@@ -16,7 +16,7 @@ type Hooked struct {
 	FromPod, ToPod []int
 }
 
-// Hooked lists the programs that see the pod's packets, tcx links first.
+// Hooked lists the programs that see the pod's packets, those of links first.
 func (p *Pod) Hooked() (h Hooked, err error) {
 	p.t.Helper()
 	err = p.Node.Try(func() error {
@@ -24,8 +24,12 @@ func (p *Pod) Hooked() (h Hooked, err error) {
 		if err != nil {
 			return err
 		}
+		in := ebpf.AttachTCXIngress
+		if p.endpoint.Netkit {
+			in = ebpf.AttachNetkitPeer
+		}
 		var inErr, outErr error
-		h.FromPod, inErr = programs(device, ebpf.AttachTCXIngress, netlink.HANDLE_MIN_INGRESS)
+		h.FromPod, inErr = programs(device, in, netlink.HANDLE_MIN_INGRESS)
 		h.ToPod, outErr = programs(device, ebpf.AttachTCXEgress, netlink.HANDLE_MIN_EGRESS)
 		return errors.Join(inErr, outErr)
 	})
