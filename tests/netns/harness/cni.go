@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/vishvananda/netlink"
 
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/enforce/datapath"
@@ -102,7 +103,9 @@ func (s *cniSide) Silence(_ context.Context, ep cni.Endpoint) (err error) {
 
 // Disconnect implements cni.Network.
 func (s *cniSide) Disconnect(ctx context.Context, ep cni.Endpoint) error {
-	return errors.Join(s.Silence(ctx, ep), s.node.Datapath.Detach(ep.HostIfIndex))
+	// The agent removes interfaces in its own network namespace, the node's.
+	removed := s.node.Try(func() error { return delLink(ep.HostIfName) })
+	return errors.Join(s.Silence(ctx, ep), removed, s.node.Datapath.Detach(ep.HostIfIndex))
 }
 
 // Check implements cni.Network.
@@ -164,4 +167,17 @@ func (s *cniSide) attach(p *Pod) (addrs []netip.Addr, err error) {
 		addrs = append(addrs, addr.Unmap())
 	}
 	return addrs, nil
+}
+
+// delLink removes a device of the calling thread's namespace, if it is there.
+func delLink(name string) error {
+	link, err := netlink.LinkByName(name)
+	var notFound netlink.LinkNotFoundError
+	if errors.As(err, &notFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return netlink.LinkDel(link)
 }
