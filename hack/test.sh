@@ -2,8 +2,6 @@
 # Run tests as root, none of them skipped for want of it: test.sh PACKAGE...
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/kind/lib.sh"
 
-# They are skipped where the kernel has no netkit, and nowhere else; test-vm, whose 6.12 has it, accepts no such skip.
-may_skip='.*/tests/netns TestNetkit(Restart)?'
 longest=tests/netns # waits far more than it computes: two of its tests at a time run beside each other package
 "$REPO/hack/packages.sh" ip=iproute2 tc=iproute2 iptables=iptables chromium=chromium
 SIGNET_PROMETHEUS=$("$REPO/tests/prometheus/fetch.sh")
@@ -65,4 +63,4 @@ events() {
 
 export SIGNET_REQUIRE_ROOT=1
 mapfile -t packages < <(go list "$@")
-events "${packages[@]}" | "$scratch/report" -may-skip "$may_skip"
+events "${packages[@]}" | "$scratch/report"

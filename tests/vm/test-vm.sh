@@ -12,7 +12,7 @@ case ${1-} in
 	suites=(tests/netns:1 enforce/datapath:6 overlay/device:20) # and how many of their tests are run in one go
 	# They are about the userspace device, which a kernel with WireGuard does not get.
 	may_skip='device: (TestServerRestart/.*|TestSocketIsPrivate|TestWatch|TestStandby)|netns: TestUserspace(Restart|Replacement|ReplacementOfAListener)'
-	tags='' machine=() environment="TIMEOUT=5m LANES=3"
+	tags=vm machine=() environment="TIMEOUT=5m LANES=3"
 	;;
 outage)
 	suites=(tests/outage:1) may_skip=
