@@ -21,21 +21,21 @@ func TestSurvival(t *testing.T) {
 	create(t, alone("survival"), db, client)
 	settle()
 	t.Run("agents killed in a loop", func(t *testing.T) {
-		outlasts(t, client, db, 2*time.Minute, func(t *testing.T) {
+		outlasts(t, client, db, 5*time.Minute, func(t *testing.T) {
 			for range 3 {
 				killAgents(t)
 			}
 		})
 	})
 	t.Run("agents rolled out", func(t *testing.T) {
-		outlasts(t, client, db, 90*time.Second, func(t *testing.T) {
+		outlasts(t, client, db, 3*time.Minute, func(t *testing.T) {
 			kubectl(t, "rollout", "restart", "daemonset", "signet", "-n", lab.SignetNamespace)
-			kubectl(t, "rollout", "status", "daemonset", "signet", "-n", lab.SignetNamespace, "--timeout=80s")
+			kubectl(t, "rollout", "status", "daemonset", "signet", "-n", lab.SignetNamespace, "--timeout=150s")
 		})
 	})
 	t.Run("API server away", func(t *testing.T) {
 		away := outage(t)
-		outlasts(t, client, db, away+75*time.Second, func(t *testing.T) { withoutAPI(t, away) })
+		outlasts(t, client, db, away+4*time.Minute, func(t *testing.T) { withoutAPI(t, away) })
 	})
 }
 

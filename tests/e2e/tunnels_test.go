@@ -48,7 +48,7 @@ func TestBadTunnels(t *testing.T) {
 	settle()
 	before := peers(t)
 	victim := tunnelSpec(t, lab.Worker)
-	outlasts(t, client, db, 2*time.Minute, func(t *testing.T) {
+	outlasts(t, client, db, 5*time.Minute, func(t *testing.T) {
 		for i, bad := range badTunnels {
 			spec := newSpec(t, i)
 			bad.change(spec, victim)

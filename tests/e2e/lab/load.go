@@ -40,6 +40,7 @@ func (t Toll) String() string {
 // StartLoad lets a pod send to a port of another one until Toll is called, and for
 // no longer than limit, whole seconds.
 func (c *Cluster) StartLoad(ctx context.Context, from, to *Pod, port, connections int, limit time.Duration) (*Load, error) {
+	ends := time.Now().Add(limit)
 	out, err := c.Run(ctx, "", "exec", "-n", from.Namespace, from.Name, "--", "bash", "-c", loadScript, "load.sh",
 		liveScript, strconv.Itoa(int(limit.Seconds())), to.Addr.String(), strconv.Itoa(port), strconv.Itoa(len(to.Name)),
 		strconv.Itoa(connections))
@@ -49,34 +50,46 @@ func (c *Cluster) StartLoad(ctx context.Context, from, to *Pod, port, connection
 	if err != nil {
 		return nil, fmt.Errorf("load of %s on %s: %w", from.Key(), to.Key(), err)
 	}
-	return &Load{cluster: c, from: from, ends: time.Now().Add(limit), connections: connections}, nil
+	return &Load{cluster: c, from: from, ends: ends, connections: connections}, nil
 }
 
-// Ends is when the load ends by itself.
+// Ends is when the load ends by itself, at the earliest.
 func (l *Load) Ends() time.Time { return l.ends }
 
 // lastWords is how long the load may take to end: the wait for an answer of a
 // connection, and some.
 const lastWords = 30 * time.Second
 
-// Toll ends the load, and counts.
+// Toll ends the load, and counts. It fails if some of the load had ended before.
 func (l *Load) Toll(ctx context.Context) (Toll, error) {
+	toll, err := l.told(ctx)
+	if err == nil && toll.ended > 0 {
+		err = fmt.Errorf("load of %s: %d of %d had ended before", l.from.Key(), toll.ended, l.connections+1)
+	}
+	if err != nil {
+		return Toll{}, err
+	}
 	if _, err := l.run(ctx, "touch", "/tmp/load/end"); err != nil {
 		return Toll{}, err
 	}
 	for deadline := time.Now().Add(lastWords); ; time.Sleep(time.Second) {
-		out, err := l.run(ctx, "grep", "-H", "", "-r", "/tmp/load/told")
-		if err != nil {
-			return Toll{}, err
+		toll, err := l.told(ctx)
+		if err != nil || toll.ended == l.connections+1 {
+			return toll, err
 		}
-		toll := countToll(out, l.connections)
-		switch {
-		case toll.ended == l.connections+1:
-			return toll, nil
-		case time.Now().After(deadline):
+		if time.Now().After(deadline) {
 			return Toll{}, fmt.Errorf("load of %s: %d of %d have ended after %s", l.from.Key(), toll.ended, l.connections+1, lastWords)
 		}
 	}
+}
+
+// told counts what there is by now.
+func (l *Load) told(ctx context.Context) (Toll, error) {
+	out, err := l.run(ctx, "grep", "-H", "", "-r", "/tmp/load/told")
+	if err != nil {
+		return Toll{}, err
+	}
+	return countToll(out, l.connections), nil
 }
 
 func (l *Load) run(ctx context.Context, command ...string) (string, error) {

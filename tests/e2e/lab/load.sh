@@ -18,11 +18,10 @@ clock() { # who reads from it goes on as long as this runs
 	done
 }
 script=$1 seconds=$2 host=$3 port=$4 length=$5
-{
-	clock >/tmp/load/clock &
-	run stream stream
-	for ((i = 0; i < $6; i++)); do
-		run "live-$i" live 1 20
-	done
-} </dev/null >/dev/null 2>&1
 echo begun
+exec </dev/null >/dev/null 2>&1 # who keeps the output open keeps the caller waiting
+clock >/tmp/load/clock &
+run stream stream
+for ((i = 0; i < $6; i++)); do
+	run "live-$i" live 1 20
+done
