@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* to_pod: host side of a pod's interface, egress. What the host stack delivers: the node's own
- * processes, the world, what ports of the node stand for, and packets of
- * shaped pods that other hooks have judged. */
+/* to_pod: host side of a pod's interface, egress. What the host stack delivers:
+ * the node's own processes, the world, what ports of the node stand for, and
+ * packets of shaped pods that other hooks have judged. */
 #pragma once
 
 #include "admit.h"

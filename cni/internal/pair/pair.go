@@ -1,6 +1,6 @@
 // Package pair makes, opens, verifies and removes the interface pair of one
-// pod: of veth or of netkit devices. All functions act on the network namespace of the calling process, the
-// host's; the pod's namespace is passed in.
+// pod: of veth or of netkit devices. All functions act on the network namespace
+// of the calling process, the host's; the pod's namespace is passed in.
 package pair
 
 import (

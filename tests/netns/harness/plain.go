@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"time"
 
 	"golang.zx2c4.com/wireguard/conn"
 	wgdevice "golang.zx2c4.com/wireguard/device"
@@ -20,28 +19,16 @@ import (
 // newPlainWireGuard gives a namespace the first WireGuard device alone: the
 // kernel's, or that of a wireguard-go as it comes.
 func newPlainWireGuard(n *Namespace) (*wireGuard, error) {
-	w := &wireGuard{Namespace: n}
-	err := n.Try(func() error {
-		_, err := device.Open(overlay.DefaultDevice, serverMTU)
-		return err
-	})
-	if errors.Is(err, device.ErrNoKernel) {
-		err = w.startServer(rolePlain)
-	}
-	if err == nil {
-		err = n.Try(w.ensureFirst)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("plain WireGuard of %s: %w", n.name, err)
-	}
-	return w, nil
+	return makeWireGuard(n, rolePlain, (*wireGuard).ensureFirst)
 }
 
-func (w *wireGuard) ensureFirst() (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	w.first, err = device.Ensure(ctx, overlay.DefaultDevice, serverMTU)
-	return err
+func (w *wireGuard) ensureFirst() error {
+	return w.Try(func() (err error) {
+		ctx, cancel := context.WithTimeout(context.Background(), openTime)
+		defer cancel()
+		w.first, err = device.Ensure(ctx, overlay.DefaultDevice, serverMTU)
+		return err
+	})
 }
 
 // servePlain does what the command golang.zx2c4.com/wireguard does, of the

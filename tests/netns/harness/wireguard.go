@@ -17,26 +17,32 @@ import (
 	"github.com/signet-cni/signet/overlay/tunnel"
 )
 
+// openTime is how long a server may take to have its devices.
+const openTime = 10 * time.Second
+
 // wireGuard is the WireGuard devices of one namespace.
 type wireGuard struct {
 	*Namespace
 	first, second *device.Device
-	server        *exec.Cmd // signet-wg; nil with kernel WireGuard
+	server        *exec.Cmd // signet-wg, or wireguard-go; nil with kernel WireGuard
 }
 
 // newWireGuard makes the kernel's devices, or starts signet-wg where the kernel
 // has none.
 func newWireGuard(n *Namespace) (*wireGuard, error) {
+	return makeWireGuard(n, roleServer, (*wireGuard).ensure)
+}
+
+// makeWireGuard makes the kernel's devices, or has a server of them started
+// where the kernel has none, and then finds them.
+func makeWireGuard(n *Namespace, role string, ensure func(*wireGuard) error) (*wireGuard, error) {
 	w := &wireGuard{Namespace: n}
-	err := n.Try(func() error {
-		_, err := device.Open(overlay.DefaultDevice, serverMTU)
-		return err
-	})
-	if errors.Is(err, device.ErrNoKernel) {
-		err = w.startServer(roleServer)
+	kernel, err := w.hasKernel()
+	if err == nil && !kernel {
+		err = w.startServer(role)
 	}
 	if err == nil {
-		err = w.ensure()
+		err = ensure(w)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("WireGuard of %s: %w", n.name, err)
@@ -44,15 +50,27 @@ func newWireGuard(n *Namespace) (*wireGuard, error) {
 	return w, nil
 }
 
-// HasKernelWireGuard reports whether the nodes' devices are the kernel's.
-func HasKernelWireGuard(t TB) bool {
-	t.Helper()
-	n := newNamespace(t, "trial")
-	err := n.Try(func() error {
+// hasKernel makes the kernel's first device if the kernel has WireGuard.
+func (w *wireGuard) hasKernel() (bool, error) {
+	err := w.Try(func() error {
 		_, err := device.Open(overlay.DefaultDevice, serverMTU)
 		return err
 	})
-	return !errors.Is(err, device.ErrNoKernel)
+	if errors.Is(err, device.ErrNoKernel) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// HasKernelWireGuard reports whether the nodes' devices are the kernel's.
+func HasKernelWireGuard(t TB) bool {
+	t.Helper()
+	w := &wireGuard{Namespace: newNamespace(t, "trial")}
+	kernel, err := w.hasKernel()
+	if err != nil {
+		t.Fatalf("WireGuard: %v", err)
+	}
+	return kernel
 }
 
 func (w *wireGuard) kind() device.Kind {
@@ -84,7 +102,7 @@ func stop(cmd *exec.Cmd) {
 // ensure finds the devices as the agent does when it starts.
 func (w *wireGuard) ensure() error {
 	return w.Try(func() (err error) {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), openTime)
 		defer cancel()
 		w.first, w.second, err = tunnel.Open(ctx, serverMTU)
 		return err
