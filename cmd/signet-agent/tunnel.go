@@ -69,7 +69,7 @@ func (t *tunnel) open(ctx context.Context) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	t.first, t.second, err = overlaytunnel.Open(wait, result.MTU.Device)
+	t.first, t.second, err = overlaytunnel.Open(wait, result.MTU.Device, t.agent.cfg.port)
 	if err != nil {
 		return err
 	}

@@ -53,8 +53,11 @@ type Tunnel struct {
 	rotation      rotation
 }
 
-// Open finds or makes both devices, see device.Ensure.
-func Open(ctx context.Context, mtu int) (first, second *device.Device, err error) {
+// Open finds or makes both devices, see device.Ensure, and reserves their ports.
+func Open(ctx context.Context, mtu int, port uint16) (first, second *device.Device, err error) {
+	if err := device.ReservePorts(port, port+1); err != nil {
+		return nil, nil, err
+	}
 	first, err = device.Ensure(ctx, overlay.DefaultDevice, mtu)
 	if err != nil {
 		return nil, nil, err
@@ -133,20 +136,33 @@ func (t *Tunnel) onSecond() []overlay.Peer {
 	return peers
 }
 
-// configure brings both devices in line. t.mu is held.
+// configure brings both devices in line. The second is configured although the
+// first could not be: it may be what has the first's port, as a device that was
+// not configured has any. t.mu is held.
 func (t *Tunnel) configure() (device.Changes, error) {
-	firstKey, secondKey := t.keys.private()
-	first, err := t.first.configure(device.Desired{
-		PrivateKey: firstKey, ListenPort: t.port, MTU: t.want.MTU,
+	first, err := t.configureFirst()
+	second, secondErr := t.configureSecond()
+	if err != nil {
+		var again device.Changes
+		again, err = t.configureFirst()
+		first = first.And(again)
+	}
+	return first.And(second), errors.Join(err, secondErr)
+}
+
+func (t *Tunnel) configureFirst() (device.Changes, error) {
+	key, _ := t.keys.private()
+	return t.first.configure(device.Desired{
+		PrivateKey: key, ListenPort: t.port, MTU: t.want.MTU,
 		Address: t.want.Address, Address6: t.want.Address6, Peers: t.peers, Routes: t.want.Routes,
 	}, t.now)
-	if err != nil {
-		return first, err
-	}
-	second, err := t.second.configure(device.Desired{
-		PrivateKey: secondKey, ListenPort: t.port + 1, MTU: t.want.MTU, Address6: t.want.Address6, Peers: t.secondPeers(), Bare: true,
+}
+
+func (t *Tunnel) configureSecond() (device.Changes, error) {
+	_, key := t.keys.private()
+	return t.second.configure(device.Desired{
+		PrivateKey: key, ListenPort: t.port + 1, MTU: t.want.MTU, Address6: t.want.Address6, Peers: t.secondPeers(), Bare: true,
 	}, t.now)
-	return first.And(second), err
 }
 
 // configure also notes when the device's key changed, and forgets what it knew

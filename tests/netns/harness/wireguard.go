@@ -104,7 +104,7 @@ func (w *wireGuard) ensure() error {
 	return w.Try(func() (err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), openTime)
 		defer cancel()
-		w.first, w.second, err = tunnel.Open(ctx, serverMTU)
+		w.first, w.second, err = tunnel.Open(ctx, serverMTU, overlay.DefaultPort)
 		return err
 	})
 }
@@ -168,6 +168,27 @@ func (n *Node) ReplaceServer() (ended time.Time, err error) {
 		return ended, err
 	}
 	return ended, n.configure()
+}
+
+// MovePorts has the node's devices listen at other ports, as devices that are not
+// configured do.
+func (n *Node) MovePorts(first, second uint16) error {
+	own, err := wgtypes.GeneratePrivateKey()
+	if err != nil {
+		return err
+	}
+	return n.Try(func() error {
+		for _, move := range []struct {
+			device *device.Device
+			port   uint16
+		}{{n.wg.first, first}, {n.wg.second, second}} {
+			want := device.Desired{PrivateKey: own, ListenPort: move.port, MTU: serverMTU, Bare: true}
+			if _, err := move.device.Configure(want); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // DropPeers makes the WireGuard devices forget their peers; the datapath goes
