@@ -11,14 +11,14 @@ import (
 func TestAuditMode(t *testing.T) {
 	c := newFakeCluster()
 	c.addPod("a", "web")
-	r, _ := newTestRules(t, c)
+	r, kernel := newTestRules(t, c)
 	expect := func(when string, want bool) {
 		t.Helper()
 		syncRules(t, r)
-		if got := r.compiled.Table.Identities[roleID("web")].Audit; got != want {
+		if got := kernel.table.Identities[roleID("web")].Audit; got != want {
 			t.Errorf("%s: audit %v, want %v", when, got, want)
 		}
-		if r.compiled.Table.Identities[identity.World].Audit {
+		if kernel.table.Identities[identity.World].Audit {
 			t.Errorf("%s: the world is in audit mode", when)
 		}
 	}

@@ -211,6 +211,7 @@ func (r *rules) load(sets map[identity.ID]identity.Set, policies []policy.Policy
 	if _, err := r.kernel.SetPolicy(&compiled.Table); err != nil {
 		return err
 	}
+	compiled.Table = policy.Table{} // the kernel has it, and takes changes as such
 	r.history.add(compiled.Explain)
 	r.compiled, r.sets, r.policies, r.audited, r.loaded = compiled, sets, policies, audit, true
 	return nil
@@ -292,13 +293,6 @@ func (r *rules) snapshot() map[identity.ID]identity.Set {
 func (r *rules) status() api.Policy {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	sets := map[policy.RuleSetID]bool{}
-	for key := range r.compiled.Table.Rules {
-		sets[key.RuleSet] = true
-	}
-	return api.Policy{
-		Identities: len(r.compiled.Table.Identities),
-		Policies:   len(r.policies), RuleSets: len(sets),
-		Rows: len(r.compiled.Table.Rules) + len(r.compiled.Table.CIDRs),
-	}
+	size := r.compiled.Size()
+	return api.Policy{Identities: size.Identities, Policies: len(r.policies), RuleSets: size.RuleSets, Rows: size.Rows}
 }

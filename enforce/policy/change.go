@@ -26,8 +26,8 @@ func (d *Delta) Empty() bool { return d.Put.Empty() && d.Gone.Empty() }
 // Change brings the result up to date, at a cost that depends on what changes:
 // on the identities that the changed policies select or selected, on those that
 // their peers match where no other policy names the same peer, and on the rows
-// that name all these. It gives what Compile would make of the whole, and how
-// the Table differs from what it was.
+// that name all these. It gives how the table that Compile would make of the
+// whole differs from what it was; r.Table stays as it is.
 //
 // It reports false, and the result is not to be used again, where Compile has to
 // do it: numbers of two contents collide, so much has changed that compiling is
@@ -40,10 +40,7 @@ func (r *Result) Change(d Diff) (delta Delta, ok bool) {
 	if changed := len(d.Policies) + len(d.GonePolicies); changed > fewPolicies && changed > all/10 || r.state.worn() {
 		return Delta{}, false
 	}
-	if delta, ok = r.change(d); ok {
-		r.Table.apply(delta)
-	}
-	return delta, ok
+	return r.change(d)
 }
 
 // fewPolicies are changed one by one, however many there are.
@@ -60,8 +57,8 @@ type change struct {
 	classes  turnover[class]
 	ruleSets turnover[ruleSet]
 	groups   map[*group]struct{}
-	ports    map[*portSet]struct{} // whose uses have changed
-	rows     []row                 // that come
+	ports    []*portSet // whose uses have changed, each once
+	rows     []row      // that come
 	gone     []row
 }
 
@@ -91,7 +88,7 @@ func (r *Result) change(d Diff) (Delta, bool) {
 	c := &change{
 		state: r.state, delta: Delta{newTable(), newTable()}, next: r.state.subjects.edit(), affected: map[identity.ID]bool{},
 		classes: newTurnover[class](), ruleSets: newTurnover[ruleSet](),
-		groups: map[*group]struct{}{}, ports: map[*portSet]struct{}{},
+		groups: map[*group]struct{}{},
 	}
 	problems := c.changePolicies(d)
 	c.changeIdentities(d)
@@ -99,7 +96,7 @@ func (r *Result) change(d Diff) (Delta, bool) {
 	if !c.number() || !c.lay() {
 		return Delta{}, false
 	}
-	c.enter(r.Table.Identities)
+	c.enter()
 	if problems {
 		r.Problems = c.problems()
 	}
@@ -174,7 +171,6 @@ func (c *change) find(id identity.ID, set identity.Set) {
 	c.count(now, 1)
 	if old, had := c.next.get(id); had {
 		c.count(old, -1)
-		now.entry = old.entry
 	}
 	c.next.set(id, now)
 	c.touched = append(c.touched, id)
@@ -216,12 +212,12 @@ func (c *change) number() bool {
 }
 
 // enter makes the entries of the identities that changed.
-func (c *change) enter(before map[identity.ID]Entry) {
+func (c *change) enter() {
 	for _, id := range c.touched {
 		s, _ := c.next.get(id)
 		s.entry = c.entry(s)
 		c.next.set(id, s)
-		if old, had := before[id]; !had || old != s.entry {
+		if old, had := c.subjects.get(id); !had || old.entry != s.entry {
 			c.delta.Put.Identities[id] = s.entry
 		}
 	}

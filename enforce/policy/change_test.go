@@ -24,6 +24,22 @@ func sameTable(t *testing.T, what string, got, want Table) {
 	}
 }
 
+// apply makes a table what it is after a change.
+func apply(t *Table, d Delta) {
+	amend(t.Identities, d.Put.Identities, d.Gone.Identities)
+	amend(t.Rules, d.Put.Rules, d.Gone.Rules)
+	amend(t.CIDRs, d.Put.CIDRs, d.Gone.CIDRs)
+	amend(t.Chunks, d.Put.Chunks, d.Gone.Chunks)
+	amend(t.Names, d.Put.Names, d.Gone.Names)
+}
+
+func amend[K comparable, V any](rows, put, gone map[K]V) {
+	for key := range gone {
+		delete(rows, key)
+	}
+	maps.Copy(rows, put)
+}
+
 // Identities that come one after the other lead to the table that all of them
 // at once lead to, whatever was there before. They touch nothing.
 func TestNewIdentities(t *testing.T) {
@@ -50,6 +66,7 @@ func TestNewIdentities(t *testing.T) {
 			if !delta.Gone.Empty() || len(delta.Put.Identities) != count {
 				t.Fatalf("%d identities lead to %d entries, and take %d rows away", count, len(delta.Put.Identities), len(delta.Gone.Rules))
 			}
+			apply(&result.Table, delta)
 		}
 		what := fmt.Sprintf("%d identities, %d policies, from %d on", scale.identities, scale.policies, scale.first)
 		sameTable(t, what, result.Table, Compile(ids, policies).Table)
@@ -64,10 +81,12 @@ func TestCollisions(t *testing.T) {
 	refused := 0
 	check := func(what string, result *Result, d Diff, ids map[identity.ID]identity.Set, policies []Policy) {
 		t.Helper()
-		if _, ok := result.Change(d); !ok {
+		delta, ok := result.Change(d)
+		if !ok {
 			refused++
 			return
 		}
+		apply(&result.Table, delta)
 		sameTable(t, what, result.Table, compile(ids, policies, few).Table)
 	}
 	for n := range order {

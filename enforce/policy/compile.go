@@ -9,7 +9,7 @@ import (
 // Result is a compiled policy, with what it takes to explain it and to follow
 // what changes. It is not safe for concurrent use; what Explain points to is.
 type Result struct {
-	Table    Table
+	Table    Table     // as it was compiled; each Change tells what becomes of it
 	Explain  *Explain  // another one after each Change
 	Problems []Problem // in the order of the policies' names
 
@@ -48,8 +48,8 @@ func compile(ids map[identity.ID]identity.Set, policies []Policy, short shorten)
 
 // Audit puts the pods of some namespaces in audit mode, and those of all others
 // out of it: what their policies deny is admitted and told. Everything else that
-// fails closed still does, such as an identity that is not known. Later changes
-// keep to it.
+// fails closed still does, such as an identity that is not known. It is for what
+// Compile just gave; later changes keep to it.
 func (r *Result) Audit(namespace func(string) bool) {
 	r.state.audit = namespace
 	next := r.state.subjects.edit()

@@ -255,15 +255,14 @@ func TestAudit(t *testing.T) {
 			t.Errorf("%s was in audit mode before", name)
 		}
 	}
-	if _, ok := result.Change(Diff{Policies: []Policy{to("more", "web")}}); !ok {
+	more := to("more", "web")
+	more.Namespace = "dev"
+	delta, ok := result.Change(Diff{Policies: []Policy{more}})
+	if !ok {
 		t.Fatal("refused")
 	}
 	id, _ := whois("devweb")
-	if !result.Table.Identities[id].Audit {
-		t.Error("a change ends the audit mode")
-	}
-	result.Audit(func(string) bool { return false })
-	if result.Table.Identities[id].Audit {
-		t.Error("the audit mode does not end")
+	if entry, there := delta.Put.Identities[id]; !entry.Audit {
+		t.Errorf("a change ends the audit mode: %+v, told %v", entry, there)
 	}
 }

@@ -34,7 +34,8 @@ func TestDifference(t *testing.T) {
 			t.Fatalf("seed %d: the difference leads to other policies", seed)
 		}
 		result := Compile(was, from)
-		if _, ok := result.Change(d); ok {
+		if delta, ok := result.Change(d); ok {
+			apply(&result.Table, delta)
 			sameTable(t, "changed", result.Table, Compile(is, to).Table)
 		}
 	}

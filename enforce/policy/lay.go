@@ -74,7 +74,10 @@ func (c *change) add(r row) {
 
 func (c *change) use(ports *portSet, by int) {
 	ports.uses += by
-	c.ports[ports] = struct{}{}
+	if !ports.noted {
+		ports.noted = true
+		c.ports = append(c.ports, ports)
+	}
 }
 
 // unlink forgets classes and rule sets that have no rows any more.
@@ -126,7 +129,7 @@ func (c *change) link() {
 // that is new into rows.
 func (c *change) layPorts() bool {
 	var born []*content
-	for set := range c.ports {
+	for _, set := range c.ports {
 		if set.uses > 0 && set.number == 0 {
 			born = append(born, &set.content)
 		}
@@ -147,7 +150,8 @@ func (c *change) layPorts() bool {
 // is new.
 func (c *change) releaseNumbers() bool {
 	ok := true
-	for set := range c.ports {
+	for _, set := range c.ports {
+		set.noted = false
 		switch {
 		case set.uses > 0 && !set.listed:
 			set.listed = true

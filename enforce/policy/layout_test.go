@@ -29,8 +29,8 @@ func TestPortSetNormalForm(t *testing.T) {
 	} {
 		pool := newPortPool()
 		a, b := internPorts(pool, c.a), internPorts(pool, c.b)
-		if a != b || a.flags() != c.flags {
-			t.Errorf("%s: flags %b and %b, want %b", c.name, a.flags(), b.flags(), c.flags)
+		if a != b || a.flags != c.flags {
+			t.Errorf("%s: flags %b and %b, want %b", c.name, a.flags, b.flags, c.flags)
 		}
 		if pool.union(a, b) != a || pool.union(a, pool.empty) != a || pool.union(pool.empty, a) != a {
 			t.Errorf("%s: union with itself or nothing", c.name)

@@ -30,17 +30,20 @@ type portSet struct {
 	everything bool // all protocols; of is empty then
 	of         [len(protocols)]protocolPorts
 	key        string
-	content         // of key
+	content    // of key
+	flags      PortFlags
 	uses       int  // rows that refer to it
 	listed     bool // its ports are in the table
+	noted      bool // among change.ports
 }
 
 // row is the value of a row that refers to the set.
-func (s *portSet) row() Ports { return Ports{Set: PortSetID(s.number), Flags: s.flags()} }
+func (s *portSet) row() Ports { return Ports{Set: PortSetID(s.number), Flags: s.flags} }
 
-func (s *portSet) empty() bool { return s.flags() == 0 }
+func (s *portSet) empty() bool { return s.flags == 0 }
 
-func (s *portSet) flags() PortFlags {
+// sum gives the flags of a set in normal form.
+func (s *portSet) sum() PortFlags {
 	if s.everything {
 		return AllTraffic
 	}
@@ -59,7 +62,7 @@ func (s *portSet) flags() PortFlags {
 	return flags
 }
 
-// normalise brings the set into its normal form and computes the key.
+// normalise brings the set into its normal form and computes flags and key.
 func (s *portSet) normalise() {
 	if s.everything {
 		s.of = [len(protocols)]protocolPorts{}
@@ -74,7 +77,7 @@ func (s *portSet) normalise() {
 		slices.Sort(ports.names)
 		ports.names = slices.Compact(ports.names)
 	}
-	s.key = s.encode()
+	s.flags, s.key = s.sum(), s.encode()
 }
 
 // coversAll counts 1 to 65535 as all ports: no packet is meant for port 0.

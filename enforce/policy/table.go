@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"maps"
 	"net/netip"
 
 	"github.com/signet-cni/signet/identity"
@@ -149,20 +148,4 @@ func (t *Table) addPorts(set *portSet) {
 			t.Names[NameKey{Set: id, Name: NameIDOf(name), Protocol: protocol}] = struct{}{}
 		}
 	}
-}
-
-// apply makes t what it is after a change.
-func (t *Table) apply(d Delta) {
-	amend(t.Identities, d.Put.Identities, d.Gone.Identities)
-	amend(t.Rules, d.Put.Rules, d.Gone.Rules)
-	amend(t.CIDRs, d.Put.CIDRs, d.Gone.CIDRs)
-	amend(t.Chunks, d.Put.Chunks, d.Gone.Chunks)
-	amend(t.Names, d.Put.Names, d.Gone.Names)
-}
-
-func amend[K comparable, V any](rows, put, gone map[K]V) {
-	for key := range gone {
-		delete(rows, key)
-	}
-	maps.Copy(rows, put)
 }
