@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"runtime"
@@ -65,11 +66,14 @@ func bigPolicy(n int) Policy {
 // bench.
 const rowsEnv = "SIGNET_BENCH_ROWS"
 
-// Figures of BenchmarkChange: the cluster, and changes a sample.
+// Figures of BenchmarkChange: the cluster, changes a sample, and how often a
+// sample compiles everything, of which the quickest counts: one is at the mercy
+// of whatever else the machine does in that third of a second.
 const (
 	largeIdentities = 10_000
 	largePolicies   = 1000
 	changesASample  = 50
+	wholesASample   = 5
 )
 
 // BenchmarkChange measures how long it takes to take in one change, beside
@@ -77,6 +81,7 @@ const (
 func BenchmarkChange(b *testing.B) {
 	ids, policies := bigCluster(b, largeIdentities, largePolicies)
 	c := &changing{b: b, result: Compile(ids, policies)}
+	c.result.Table = Table{} // as in the agent, once the kernel has it
 	rows, err := measure.Comparison{
 		Metrics: []measure.Metric{
 			{Name: "compile-identity", Unit: "ms", Target: report.Target{AtMost: 0.01}},
@@ -86,7 +91,10 @@ func BenchmarkChange(b *testing.B) {
 		Against: "1,000 policies over 10,000 identities in full", Rounds: measure.MinRounds,
 		Signet: c.sample,
 		Base: func() (measure.Sample, error) {
-			full := c.took(1, func(int) { _ = Compile(ids, policies) })
+			full := math.Inf(1)
+			for range wholesASample {
+				full = min(full, c.took(1, func(int) { _ = Compile(ids, policies) }))
+			}
 			return measure.Sample{Values: []float64{full, full, full}}, nil
 		},
 	}.Run(os.Stdout)
