@@ -32,7 +32,12 @@ func (k *kernel) take(t *testing.T, seed uint64, d policy.Delta) {
 	join(t, seed, k.CIDRs, d.Put.CIDRs, d.Gone.CIDRs)
 	join(t, seed, k.Chunks, d.Put.Chunks, d.Gone.Chunks)
 	join(t, seed, k.Names, d.Put.Names, d.Gone.Names)
-	maps.Copy(k.Identities, d.Put.Identities)
+	for id, entry := range d.Put.Identities {
+		if k.Identities[id] == entry {
+			t.Fatalf("seed %d: identity %v is put, and had the same entry", seed, id)
+		}
+		k.Identities[id] = entry
+	}
 	for id := range d.Gone.Identities {
 		delete(k.Identities, id)
 	}
