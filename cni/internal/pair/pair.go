@@ -150,22 +150,6 @@ func hostRoute(link netlink.Link, a Address) *netlink.Route {
 	return route
 }
 
-// Delete removes the pair by the name of its host end. That there is none is
-// no error.
-func Delete(hostName string) error {
-	link, err := netlinksafe.LinkByName(hostName)
-	if isGone(err) {
-		return nil
-	}
-	if err == nil {
-		err = netlink.LinkDel(link)
-	}
-	if err != nil && !isGone(err) {
-		return fmt.Errorf("remove host interface %s: %w", hostName, err)
-	}
-	return nil
-}
-
 // Index returns the index of a host interface, and whether it exists.
 func Index(hostName string) (int, bool, error) {
 	link, err := netlinksafe.LinkByName(hostName)
