@@ -48,6 +48,48 @@ func TestRunAlternates(t *testing.T) {
 	}
 }
 
+// uneven gives 1, but the second of two what is given, so many times.
+func uneven(values ...float64) Side {
+	calls := 0
+	return func() (Sample, error) {
+		calls++
+		value := 1.0
+		if calls%4 == 2 || calls%4 == 3 { // the second side of either kind of round
+			if i := (calls - 1) / 2 / MinRounds; i < len(values) {
+				value = values[i]
+			}
+		}
+		return Sample{Values: []float64{value}}, nil
+	}
+}
+
+func TestRunSettles(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		noise  []float64 // of each MinRounds
+		rounds int
+		state  report.State
+	}{
+		{"steady", nil, MinRounds, report.Passed},
+		{"steady later", []float64{2}, 3 * MinRounds, report.Passed},
+		{"never steady", []float64{2, 2, 2}, 3 * MinRounds, report.Noisy},
+	} {
+		measured := 0
+		c := Comparison{
+			Metrics: []Metric{{Name: test.name, Target: report.Target{AtMost: 1}}}, Rounds: MinRounds,
+			Signet: func() (Sample, error) { measured++; return Sample{Values: []float64{1}}, nil },
+			Base:   uneven(test.noise...),
+		}
+		rows, err := c.Run(&bytes.Buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if measured != test.rounds || rows[0].State != test.state {
+			t.Errorf("%s: %d rounds, %s; want %d, %s", test.name, measured, rows[0].State, test.rounds, test.state)
+		}
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	broken := errors.New("broken")
 	one := []Metric{{Name: "case"}}

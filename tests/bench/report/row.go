@@ -79,6 +79,10 @@ const (
 	noiseHigh = 1.05
 )
 
+// TooNoisy says of the baseline's ratio to itself whether that leaves nothing to
+// compare with.
+func TooNoisy(ratio float64) bool { return !(ratio >= noiseLow && ratio <= noiseHigh) }
+
 // Of makes a row of rounds.
 func Of(name, against, unit string, target Target, pairs []Pair) Row {
 	ratios := each(pairs, Pair.Ratio)
@@ -104,7 +108,7 @@ func (r Row) Judge() Row {
 		value = r.Figure
 	}
 	switch {
-	case r.Noise != 0 && (r.Noise < noiseLow || r.Noise > noiseHigh):
+	case r.Noise != 0 && TooNoisy(r.Noise):
 		r.State = Noisy
 	case r.Target == Target{}:
 		r.State = Reported
