@@ -65,7 +65,7 @@ func serveOnce(ctx context.Context, name string, mtu int, index *int, crossing *
 	if found, err := net.InterfaceByName(name); err == nil {
 		*index = found.Index
 	}
-	wg := device.NewDevice(counted{whole{tunnel}, crossing}, conn.NewDefaultBind(), newLogger(log))
+	wg := device.NewDevice(&patient{Device: counted{whole{tunnel}, crossing}}, conn.NewDefaultBind(), newLogger(log))
 	defer wg.Close()
 	control, err := listen(name)
 	if err != nil {
