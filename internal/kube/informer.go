@@ -50,7 +50,7 @@ func newCollection[S runtime.Object, T any](kind Kind, from cache.ListerWatcher,
 	parse cache.TransformFunc, changed func(Kind), heard func(it *item[T], came bool), failed func(Kind, error),
 ) (collection[T], *feed, error) {
 	f := &feed{kind: kind}
-	informer := cache.NewSharedIndexInformerWithOptions(f.observe(from), example,
+	informer := cache.NewSharedIndexInformerWithOptions(f.observe(from, failed), example,
 		cache.SharedIndexInformerOptions{ObjectDescription: string(kind)})
 	f.informer = informer
 	if err := informer.SetTransform(parse); err != nil {
@@ -121,17 +121,24 @@ func expected(err error) bool {
 	return errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
 }
 
-// observe notes when the API server answers.
-func (f *feed) observe(from cache.ListerWatcher) cache.ListerWatcher {
+// observe notes when the API server answers, and repeats what does not reach it.
+// failed is told once of each request that has to be repeated.
+func (f *feed) observe(from cache.ListerWatcher, failed func(Kind, error)) cache.ListerWatcher {
 	inner := cache.ToListerWatcherWithContext(from)
+	note := func(try int, err error) {
+		f.fail(err)
+		if try == 0 {
+			failed(f.kind, err)
+		}
+	}
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			list, err := inner.ListWithContext(ctx, options)
+			list, err := reach(ctx, func() (runtime.Object, error) { return inner.ListWithContext(ctx, options) }, note)
 			f.answered(err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			events, err := inner.WatchWithContext(ctx, options)
+			events, err := reach(ctx, func() (watch.Interface, error) { return inner.WatchWithContext(ctx, options) }, note)
 			f.answered(err)
 			return events, err
 		},
