@@ -114,7 +114,7 @@ func (a attachment) connect(ctx context.Context, lease wire.Lease, index int) er
 	if err != nil {
 		return err
 	}
-	return pair.Open(plan, index)
+	return pair.Open(plan, index, a.netns)
 }
 
 func (a attachment) plan(lease wire.Lease) pair.Plan { return planOf(a.key, lease) }

@@ -123,9 +123,10 @@ func addToPod(link netlink.Link, a Address, hostMAC net.HardwareAddr) error {
 	return nil
 }
 
-// Open lets packets through: it sets the host's end, of the given index, up and
-// gives the host the neighbour and the route to the pod. It may be repeated.
-func Open(p Plan, index int) error {
+// Open lets packets through: it sets the host's end, of the given index, up,
+// gives the host the neighbour and the route to the pod, and waits until the pod's
+// end carries packets too. It may be repeated.
+func Open(p Plan, index int, pod ns.NetNS) error {
 	link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: p.HostName, Index: index}}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set up host interface %s: %w", p.HostName, err)
@@ -138,7 +139,7 @@ func Open(p Plan, index int) error {
 			return fmt.Errorf("add route %s dev %s src %s: %w", a.Addr, p.HostName, a.NodeAddr, err)
 		}
 	}
-	return nil
+	return awaitCarrying(p, pod)
 }
 
 // hostRoute leads the host to the pod. (IPv6 routes have no scope.)
