@@ -20,11 +20,11 @@ type Keys struct {
 	path string
 
 	mu            sync.Mutex
-	first, second made
+	first, second dated
 }
 
-// made is a key and when it was made.
-type made struct {
+// dated is a key and when it was made.
+type dated struct {
 	key wgtypes.Key
 	at  time.Time
 }
@@ -48,7 +48,7 @@ func LoadKeys(path string) (k *Keys, created bool, err error) {
 	return k, created, nil
 }
 
-func load(path string) (m made, created bool, err error) {
+func load(path string) (m dated, created bool, err error) {
 	if m.key, created, err = keys.LoadOrCreate(path); err != nil {
 		return m, created, err
 	}
@@ -70,6 +70,13 @@ func (k *Keys) private() (first, second wgtypes.Key) {
 	return k.first.key, k.second.key
 }
 
+// made says when both were made.
+func (k *Keys) made() (first, second time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.first.at, k.second.at
+}
+
 // halfway reports that an agent changed the first key and ended before it
 // changed the second.
 func (k *Keys) halfway() bool {
@@ -83,7 +90,7 @@ func (k *Keys) replaceFirst() error { return k.replace(k.path, &k.first) }
 func (k *Keys) replaceSecond() error { return k.replace(k.path+detourSuffix, &k.second) }
 
 // replace also returns keys.ErrNotWiped, upon which the key is a new one.
-func (k *Keys) replace(path string, old *made) error {
+func (k *Keys) replace(path string, old *dated) error {
 	key, err := keys.Replace(path)
 	if err != nil && !errors.Is(err, keys.ErrNotWiped) {
 		return err
@@ -94,6 +101,6 @@ func (k *Keys) replace(path string, old *made) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	*old = made{key: key, at: at}
+	*old = dated{key: key, at: at}
 	return err
 }

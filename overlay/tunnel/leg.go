@@ -45,8 +45,10 @@ type session struct {
 	renewed   bool // the last greeting was not the first without a session
 }
 
-func newLeg(d *device.Device) *leg {
-	return &leg{device: d, sessions: map[wgtypes.Key]*session{}}
+// newLeg takes a device over, whose key may be younger than sessions that an
+// earlier agent has left.
+func newLeg(d *device.Device, keyed time.Time) *leg {
+	return &leg{device: d, keyed: keyed, sessions: map[wgtypes.Key]*session{}}
 }
 
 // look takes in the device's state.

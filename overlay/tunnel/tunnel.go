@@ -70,8 +70,10 @@ func Open(ctx context.Context, mtu int, port uint16) (first, second *device.Devi
 func New(c Config) *Tunnel {
 	t := &Tunnel{
 		keys: c.Keys, port: c.Port, steering: c.Steering, changed: c.Changed, log: c.Log, now: c.Now,
-		first: newLeg(c.First), second: newLeg(c.Second), asked: map[string]time.Time{},
+		asked: map[string]time.Time{},
 	}
+	first, second := c.Keys.made()
+	t.first, t.second = newLeg(c.First, first), newLeg(c.Second, second)
 	if c.Keys.halfway() {
 		t.rotation.begin(c.Now())
 		t.rotation.rekeyed = true
@@ -110,10 +112,14 @@ func (t *Tunnel) Apply(want Wanted) (device.Changes, error) {
 
 // Look takes in what has happened on the devices: it moves pairs, keeps
 // sessions alive, looks for lost peers, and goes on with a change of keys. Call
-// it every second.
+// it every second. Before the first plan it does nothing: pairs stay where an
+// earlier agent has left them.
 func (t *Tunnel) Look() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.detoured == nil {
+		return nil
+	}
 	return t.look()
 }
 

@@ -87,6 +87,34 @@ func TestRotationSurvivesTheAgent(t *testing.T) {
 	}
 }
 
+// TestRotationSurvivesBothAgents: an agent that starts anew does not take its own
+// old sessions for those of its new key, of which a node without an agent knows
+// nothing.
+func TestRotationSurvivesBothAgents(t *testing.T) {
+	harness.Require(t)
+	c := harness.NewCluster(t, 2, harness.Options{})
+	n1, n2 := c.Nodes[0], c.Nodes[1]
+	const rekeyed = "moving traffic back"
+	var dead, back atomic.Bool
+	defer c.Live(func(n *harness.Node) bool {
+		if n == n2 && strings.Contains(n1.Rotation().Step, rekeyed) {
+			dead.Store(true) // before it hears of the new key
+		}
+		return n != n2 || !dead.Load() || back.Load()
+	})()
+	l := newLoad(t, c)
+	must(t, n1.Rotate())
+	reaches(t, n1, rekeyed)
+	c.Between(n1.OpenTunnel)
+	reaches(t, n1, rekeyed)
+	time.Sleep(3 * time.Second) // in which it would move traffic
+	back.Store(true)
+	c.Between(c.Sync)
+	must(t, changed(t, n1, 2*time.Minute).Err)
+	onFirst(t, c)
+	l.end()
+}
+
 // onFirst waits until every node is reached by the first device again.
 func onFirst(t *testing.T, c *harness.Cluster) {
 	t.Helper()

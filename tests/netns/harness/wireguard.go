@@ -131,6 +131,7 @@ func (n *Node) OpenTunnel() error {
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	n.publish()
+	n.cluster.poke()
 	return nil
 }
 
