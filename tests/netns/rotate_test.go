@@ -3,6 +3,7 @@ package netns_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +20,26 @@ type load struct {
 	t       *testing.T
 	stop    chan struct{}
 	running sync.WaitGroup
-	counts  map[string]*[2]int // sent and arrived, by the pair
+	drops   func() string
+	counts  map[string]*count // by the pair
+}
+
+// count is of datagrams.
+type count struct {
+	sent int
+	lost []int // their numbers, from 0
+}
+
+// String tells lost ones in a row as one run.
+func (c *count) String() string {
+	var runs []string
+	for i := 0; i < len(c.lost); {
+		first := i
+		for i++; i < len(c.lost) && c.lost[i] == c.lost[i-1]+1; i++ {
+		}
+		runs = append(runs, fmt.Sprintf("%d from %d on", i-first, c.lost[first]))
+	}
+	return fmt.Sprintf("of %d datagrams %d were lost: %s", c.sent, len(c.lost), strings.Join(runs, ", "))
 }
 
 // newLoad gives every node a pod, waits for the first session of every two
@@ -34,7 +54,7 @@ func newLoad(t *testing.T, c *harness.Cluster) *load {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	l := &load{t: t, stop: make(chan struct{}), counts: map[string]*[2]int{}}
+	l := &load{t: t, stop: make(chan struct{}), drops: c.Drops, counts: map[string]*count{}}
 	var pods []*harness.Pod
 	for i, n := range c.Nodes {
 		pods = append(pods, c.AddPod(n, harness.Role(fmt.Sprintf("load%d", i))))
@@ -51,9 +71,9 @@ func newLoad(t *testing.T, c *harness.Cluster) *load {
 
 func (l *load) between(from, to *harness.Pod, port uint16) {
 	stream := harness.NewStream(&from.Host, &to.Host, port)
-	count := &[2]int{}
+	count := &count{}
 	l.counts[from.Name+" to "+to.Name] = count
-	l.running.Go(func() { count[0], count[1] = stream.Run(l.stop, scaled(time.Millisecond)) })
+	l.running.Go(func() { count.sent, count.lost = stream.Run(l.stop, scaled(time.Millisecond)) })
 	l.running.Go(func() {
 		if err := harness.Pour(&from.Host, &to.Host, port, scaled(10*time.Millisecond), l.stop); err != nil {
 			l.t.Errorf("TCP from %s to %s: %v", from.Name, to.Name, err)
@@ -68,9 +88,9 @@ func (l *load) end() {
 	l.running.Wait()
 	total := 0
 	for pair, count := range l.counts {
-		total += count[0]
-		if count[0] == 0 || count[0] != count[1] {
-			l.t.Errorf("%s: %d of %d datagrams arrived", pair, count[1], count[0])
+		total += count.sent
+		if count.sent == 0 || len(count.lost) > 0 {
+			l.t.Errorf("%s: %s; %s", pair, count, l.drops())
 		}
 	}
 	l.t.Logf("%d datagrams and %d connections between %d pairs", total, len(l.counts), len(l.counts))

@@ -25,13 +25,14 @@ func NewStream(from, to *Host, port uint16) Stream {
 }
 
 // Run sends until stop is closed, a datagram each tick, and gives how many were
-// sent and how many of these arrived.
-func (s Stream) Run(stop <-chan struct{}, tick time.Duration) (sent, got int) {
+// sent and the numbers of those that did not arrive.
+func (s Stream) Run(stop <-chan struct{}, tick time.Duration) (sent int, lost []int) {
 	var arrived atomic.Int64
+	var seen map[int]bool
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.count(&arrived)
+		seen = s.count(&arrived)
 	}()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -50,17 +51,22 @@ func (s Stream) Run(stop <-chan struct{}, tick time.Duration) (sent, got int) {
 	}
 	_ = s.in.SetReadDeadline(time.Now())
 	<-done
-	return sent, int(arrived.Load())
+	for number := range sent {
+		if !seen[number] {
+			lost = append(lost, number)
+		}
+	}
+	return sent, lost
 }
 
-// count counts different numbers until reading fails.
-func (s Stream) count(arrived *atomic.Int64) {
-	buf, seen := make([]byte, 8), map[uint64]bool{}
+// count collects different numbers until reading fails.
+func (s Stream) count(arrived *atomic.Int64) (seen map[int]bool) {
+	buf, seen := make([]byte, 8), map[int]bool{}
 	for {
 		if n, err := s.in.Read(buf); err != nil || n != 8 {
-			return
+			return seen
 		}
-		if number := binary.BigEndian.Uint64(buf); !seen[number] {
+		if number := int(binary.BigEndian.Uint64(buf)); !seen[number] {
 			seen[number] = true
 			arrived.Add(1)
 		}
@@ -69,10 +75,11 @@ func (s Stream) count(arrived *atomic.Int64) {
 
 // Load is a Crowd and a Stream from one host to another.
 type Load struct {
-	crowd     *Crowd
-	stop      chan struct{}
-	streamed  chan struct{}
-	sent, got int
+	crowd    *Crowd
+	stop     chan struct{}
+	streamed chan struct{}
+	sent     int
+	lost     []int
 }
 
 const (
@@ -91,7 +98,7 @@ func StartLoad(t TB, from, to *Host, tick time.Duration) *Load {
 	stream := NewStream(from, to, streamPort)
 	go func() {
 		defer close(l.streamed)
-		l.sent, l.got = stream.Run(l.stop, tick)
+		l.sent, l.lost = stream.Run(l.stop, tick)
 		_ = stream.in.Close()
 		_ = stream.out.Close()
 	}()
@@ -109,7 +116,7 @@ type Toll struct {
 func (l *Load) End() (toll Toll) {
 	close(l.stop)
 	<-l.streamed
-	toll.Sent, toll.Lost = l.sent, l.sent-l.got
+	toll.Sent, toll.Lost = l.sent, len(l.lost)
 	toll.Answers, toll.Again, toll.Broken = l.crowd.Disperse()
 	return toll
 }
