@@ -1,6 +1,7 @@
 package netns_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -105,7 +106,7 @@ func TestRotationSurvivesBothAgents(t *testing.T) {
 	l := newLoad(t, c)
 	must(t, n1.Rotate())
 	reaches(t, n1, rekeyed)
-	c.Between(n1.OpenTunnel)
+	c.Between(func() error { return errors.Join(n1.OpenTunnel(), n1.Look()) }) // that before it has a plan
 	reaches(t, n1, rekeyed)
 	time.Sleep(3 * time.Second) // in which it would move traffic
 	back.Store(true)

@@ -92,11 +92,14 @@ func (c *Cluster) look(alive func(*Node) bool) {
 		if !alive(n) {
 			continue
 		}
-		if err := n.Try(n.tunnel.Look); err != nil {
+		if err := n.Look(); err != nil {
 			c.t.Errorf("%s: %v", n.name, err)
 		}
 	}
 }
+
+// Look has the node look at its devices, as an agent does every second.
+func (n *Node) Look() error { return n.Try(n.tunnel.Look) }
 
 // Rotate begins a change of the node's keys, which goes on while the cluster
 // lives.
