@@ -100,9 +100,9 @@ func (o options) bootOnce(ctx context.Context, number int, left *queue, r *repor
 		r.passed+r.failed+len(r.skipped)-before, got.took.Round(time.Second), o.limit, got.used.Round(time.Second))
 	switch {
 	case err != nil:
-		return fmt.Sprintf("boot %d: %v", number, err), true
+		return withLastWords(fmt.Sprintf("boot %d: %v", number, err), o.console), true
 	case !r.ended:
-		return fmt.Sprintf("boot %d: the guest did not reach its end", number), true
+		return withLastWords(fmt.Sprintf("boot %d: the guest did not reach its end", number), o.console), true
 	case got.units == 0 && len(*left) > 0:
 		return fmt.Sprintf("boot %d asked for nothing to run", number), true
 	}
