@@ -25,6 +25,7 @@ esac
 ((EUID == 0)) || die "test-vm needs root"
 "$REPO/hack/packages.sh" qemu-system-x86_64=qemu-system-x86 /bin/busybox=busybox-static cpio=cpio depmod=kmod xz=xz-utils \
 	/usr/sbin/iptables=iptables /usr/sbin/tc=iproute2
+PATH=$("$VM_DIR/qemu.sh"):$PATH
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
