@@ -53,6 +53,7 @@ func newLeg(d *device.Device, keyed time.Time) *leg {
 
 // look takes in the device's state.
 func (l *leg) look(now time.Time) error {
+	l.mindClock(now)
 	state, err := l.device.Status()
 	if err != nil {
 		return err
@@ -68,6 +69,14 @@ func (l *leg) look(now time.Time) error {
 	}
 	l.sessions = seen
 	return nil
+}
+
+// mindClock makes up for a clock that was set back since the device got its key:
+// until it had caught up no session would seem younger than that.
+func (l *leg) mindClock(now time.Time) {
+	if now = now.Round(0); l.keyed.After(now) { // by the clock that is set, as that of handshakes is
+		l.keyed = now
+	}
 }
 
 func (s *session) take(p device.PeerStatus, now time.Time) {
