@@ -36,7 +36,7 @@ func TestSurvival(t *testing.T) {
 	t.Run("API server away", func(t *testing.T) {
 		away := outage(t)
 		outlasts(t, client, db, away+4*time.Minute, func(t *testing.T) { withoutAPI(t, away) })
-		restartDNS(t)
+		restartOthers(t)
 	})
 }
 
@@ -105,12 +105,15 @@ func withoutAPI(t *testing.T, away time.Duration) {
 		"--for=condition=Ready", "--timeout=2m")
 }
 
-// restartDNS spares what comes next the time for which CoreDNS knows no new names:
-// its watches ask an API server that was away again after up to a minute.
-func restartDNS(t *testing.T) {
+// restartOthers spares what comes next the time for which CoreDNS knows no new
+// names, and kube-proxy no new Services: their watches ask an API server that was
+// away again after up to a minute.
+func restartOthers(t *testing.T) {
 	t.Helper()
-	kubectl(t, "rollout", "restart", "deployment", "coredns", "-n", "kube-system")
-	kubectl(t, "rollout", "status", "deployment", "coredns", "-n", "kube-system", "--timeout=2m")
+	for _, other := range []string{"deployment/coredns", "daemonset/kube-proxy"} {
+		kubectl(t, "rollout", "restart", other, "-n", "kube-system")
+		kubectl(t, "rollout", "status", other, "-n", "kube-system", "--timeout=2m")
+	}
 }
 
 func awaitAPI(t *testing.T, up bool) {
