@@ -18,10 +18,11 @@ import (
 // qemu is the command line but for the guest's second serial port. The guest
 // must not use cmpxchg16b, which QEMU 7.2 emulates wrongly, and should not use
 // what is slow to emulate: page tables of five levels, string instructions in
-// single bytes, and checks of the kernel's accesses to user memory.
+// single bytes (with -erms alone, and not -fsrm, Linux 6.1 hangs), and checks of
+// the kernel's accesses to user memory.
 func (o options) qemu() []string {
 	return []string{
-		"-accel", o.accel, "-cpu", "max,-cx16,-la57,-erms,-smap", "-smp", "2", "-m", strconv.Itoa(o.memory),
+		"-accel", o.accel, "-cpu", "max,-cx16,-la57,-erms,-fsrm,-smap", "-smp", "2", "-m", strconv.Itoa(o.memory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-kernel", o.kernel, "-initrd", o.initrd,
 		"-append", strings.TrimSpace("console=ttyS0 panic=-1 mitigations=off audit=0 " + o.append),
 		"-chardev", "file,id=kernel,append=on,path=" + o.console, "-serial", "chardev:kernel",
