@@ -6,4 +6,4 @@ cd "$REPO" || exit
 "$REPO/hack/packages.sh" ip=iproute2 iptables=iptables nft=nftables ipset=ipset unshare=util-linux
 step "building the commands" make --no-print-directory build
 step "building the benchmarks" go build -o build/bench/ ./tests/bench ./tests/bench/agent
-build/bench/bench -case "$1" -plugins "$tools/cni" -out build/bench/results.json
+exec build/bench/bench -case "$1" -plugins "$tools/cni" -out build/bench/results.json
