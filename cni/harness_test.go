@@ -18,6 +18,7 @@ import (
 
 	"github.com/signet-cni/signet/cni"
 	"github.com/signet-cni/signet/cni/internal/wire"
+	"github.com/signet-cni/signet/internal/needroot"
 )
 
 // recorder is a Network that remembers what is connected. The hooks are called
@@ -103,7 +104,7 @@ type agent struct {
 // newAgent prepares an agent without starting it.
 func newAgent(t *testing.T, cidr string) *agent {
 	t.Helper()
-	needRoot(t)
+	needroot.Skip(t, "it makes network namespaces and interfaces")
 	a := &agent{
 		dir:     t.TempDir(),
 		network: &recorder{connected: map[string]cni.Endpoint{}},

@@ -100,17 +100,3 @@ func setUpHost() error {
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
-
-// needRoot skips a test that makes network namespaces; where root is promised
-// it fails instead.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	const why = "needs root: it makes network namespaces and interfaces"
-	if os.Getenv("SIGNET_REQUIRE_ROOT") == "1" || os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}

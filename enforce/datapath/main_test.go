@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/signet-cni/signet/internal/needroot"
 )
 
 // insideEnv tells the child of TestMain that it has namespaces of its own.
@@ -80,16 +82,8 @@ func prepareInside() (remove func(), err error) {
 	}, nil
 }
 
-// needKernel skips a test that cannot run without root, and fails it where
-// skipping is not accepted.
+// needKernel skips a test that cannot run without root, unless root is promised.
 func needKernel(t testing.TB) {
 	t.Helper()
-	if os.Getuid() == 0 {
-		return
-	}
-	const why = "loading eBPF programs needs root"
-	if os.Getenv("CI") == "true" || os.Getenv("SIGNET_REQUIRE_ROOT") == "1" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
+	needroot.Skip(t, "it loads eBPF programs")
 }

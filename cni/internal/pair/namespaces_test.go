@@ -1,19 +1,20 @@
 package pair
 
 import (
-	"os"
 	"runtime"
 	"testing"
 
 	"github.com/containernetworking/plugins/pkg/ns"
 	"golang.org/x/sys/unix"
+
+	"github.com/signet-cni/signet/internal/needroot"
 )
 
 // inNewNamespaces runs f as on a host without interfaces, with a pod's network
 // namespace. Both end with f.
 func inNewNamespaces(t *testing.T, f func(pod ns.NetNS)) {
 	t.Helper()
-	needRoot(t)
+	needroot.Skip(t, "it makes network namespaces and interfaces")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -46,18 +47,4 @@ func currentNamespace(t *testing.T) ns.NetNS {
 	}
 	t.Cleanup(func() { _ = own.Close() })
 	return own
-}
-
-// needRoot skips a test that makes network namespaces; where root is promised
-// it fails instead.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	const why = "needs root: it makes network namespaces and interfaces"
-	if os.Getenv("SIGNET_REQUIRE_ROOT") == "1" || os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }
