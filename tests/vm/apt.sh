@@ -31,10 +31,10 @@ newest() {
 
 # fetch DIR LABEL FUNCTION PACKAGE... makes a new entry of the cache: FUNCTION gets the packages and the directory.
 fetch() {
-	local dir=$1 label=$2 unpack=$3
+	local dir=$1 label=$2 function=$3
 	shift 3
-	export -f unpack "${unpack?}"
-	"$KIND_DIR/fill.sh" "$dir" "$label" bash -ec '"$@"' bash "$unpack" "$@"
+	export -f unpack "${function?}"
+	"$KIND_DIR/fill.sh" "$dir" "$label" bash -ec '"$@"' bash "$function" "$@"
 }
 
 # unpack PACKAGE... OUT unpacks packages of the suite.

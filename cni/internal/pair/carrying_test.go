@@ -16,6 +16,7 @@ import (
 // Whoever sends as soon as the pair is open, the pod or its node, loses nothing,
 // however many others want the rtnl lock.
 func TestOpenCarries(t *testing.T) {
+	needNamespaces(t) // here: others are made in goroutines
 	plan := vethPlan
 	plan.Addresses = []Address{{
 		Addr: netip.MustParseAddr("10.0.0.2"), Gateway: netip.MustParseAddr("169.254.7.1"),

@@ -14,7 +14,7 @@ import (
 // namespace. Both end with f.
 func inNewNamespaces(t *testing.T, f func(pod ns.NetNS)) {
 	t.Helper()
-	needroot.Skip(t, "it makes network namespaces and interfaces")
+	needNamespaces(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -47,4 +47,10 @@ func currentNamespace(t *testing.T) ns.NetNS {
 	}
 	t.Cleanup(func() { _ = own.Close() })
 	return own
+}
+
+// needNamespaces skips a test that makes them, unless root is promised.
+func needNamespaces(t *testing.T) {
+	t.Helper()
+	needroot.Skip(t, "it makes network namespaces and interfaces")
 }
