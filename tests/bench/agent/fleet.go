@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,10 +33,10 @@ type fleet []*member
 
 // newFleet starts nodes of which the objects exist, and waits until all of them
 // take pods.
-func newFleet(ctx context.Context, o options, count int) (fleet, error) {
+func newFleet(o options, count int) (fleet, error) {
 	var f fleet
 	for n := range count {
-		m, err := startMember(ctx, o, n)
+		m, err := startMember(o, n)
 		if err != nil {
 			return f, errors.Join(err, f.close())
 		}
@@ -51,8 +50,8 @@ func newFleet(ctx context.Context, o options, count int) (fleet, error) {
 	return f, nil
 }
 
-func startMember(ctx context.Context, o options, n int) (*member, error) {
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", "-member", strconv.Itoa(n), "-commands", o.commands)
+func startMember(o options, n int) (*member, error) {
+	cmd := exec.Command("/proc/self/exe", "-member", strconv.Itoa(n), "-commands", o.commands) // close ends it, and what it started
 	cmd.Stderr = o.log
 	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
 	alive, inErr := cmd.StdinPipe()
