@@ -73,7 +73,7 @@ const (
 	largeIdentities = 10_000
 	largePolicies   = 1000
 	changesASample  = 50
-	wholesASample   = 5
+	wholesASample   = 3
 )
 
 // BenchmarkChange measures how long it takes to take in one change, beside
@@ -88,7 +88,7 @@ func BenchmarkChange(b *testing.B) {
 			{Name: "compile-policy-edited", Unit: "ms", Target: report.Target{AtMost: 0.01}},
 			{Name: "compile-policy-replaced", Unit: "ms", Target: report.Target{AtMost: 0.01}},
 		},
-		Against: "1,000 policies over 10,000 identities in full", Rounds: measure.MinRounds,
+		Against: "1,000 policies over 10,000 identities in full", Effort: measure.Effort{Rounds: measure.MinRounds},
 		Signet: c.sample,
 		Base: func() (measure.Sample, error) {
 			full := math.Inf(1)

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,7 +20,8 @@ func measureApart(name string) func(*lab) ([]report.Row, error) {
 	return func(t *lab) ([]report.Row, error) {
 		return rowsOf(t, func(file string) *exec.Cmd {
 			return exec.Command("tests/control/control.sh", "--apart", "build/bench/agent",
-				"-case", name, "-rounds", strconv.Itoa(t.rounds), "-plugins", t.plugins, "-out", file)
+				"-case", name, "-rounds", strconv.Itoa(t.effort.Rounds), "-until", t.effort.Until.Format(time.RFC3339Nano),
+				"-plugins", t.plugins, "-out", file)
 		})
 	}
 }

@@ -12,13 +12,16 @@ import (
 	"github.com/signet-cni/signet/tests/netns/harness"
 )
 
+// opening is for how long a sample opens connections.
+const opening = 600 * time.Millisecond
+
 // measureConnections compares how many connections a second a pod opens to one
 // on another node, one byte each way, with the same over nothing but WireGuard.
 func measureConnections(t *lab) ([]report.Row, error) {
 	p := newPods(t)
 	return measure.Comparison{
 		Metrics: []measure.Metric{{Name: "connections", Unit: "1/s", Target: report.Target{AtLeast: 0.95}}},
-		Against: p.bareName(), Rounds: t.rounds,
+		Against: p.bareName(), Effort: t.effort,
 		Signet: connections(&p.client.Host, &p.far.Host),
 		Base:   connections(p.bareA, p.bareB),
 	}.Run(t.log)
@@ -58,7 +61,7 @@ func echoEach(l net.Listener) error {
 func open(from *harness.Host, to netip.AddrPort) (count int, took time.Duration, err error) {
 	err = from.Try(func() error {
 		began := time.Now()
-		for ; took < duration; took = time.Since(began) {
+		for ; took < opening; took = time.Since(began) {
 			if err := openOne(to); err != nil {
 				return err
 			}

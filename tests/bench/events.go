@@ -46,7 +46,7 @@ func measureEvents(t *lab) ([]report.Row, error) {
 	}
 	rows, err := measure.Comparison{
 		Metrics: []measure.Metric{{Name: "events", Unit: "Gbit/s", Target: report.Target{AtLeast: 0.97}}},
-		Against: "the same flows, none of them told", Rounds: t.rounds,
+		Against: "the same flows, none of them told", Effort: t.effort.Times(throughputRounds),
 		Signet: told, Base: untold,
 	}.Run(t.log)
 	return rows, errors.Join(err, storm.stop())

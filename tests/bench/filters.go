@@ -7,4 +7,4 @@ import (
 
 // measureFilters compares a packet's verdict and delivery with nftables and
 // iptables on a routed way.
-func measureFilters(t *lab) ([]report.Row, error) { return filters.Measure(t, t.log, t.rounds) }
+func measureFilters(t *lab) ([]report.Row, error) { return filters.Measure(t, t.log, t.effort) }

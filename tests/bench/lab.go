@@ -7,13 +7,14 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/signet-cni/signet/tests/bench/measure"
 	"github.com/signet-cni/signet/tests/bench/report"
 )
 
 // lab stands for the test that the harness expects (harness.TB).
 type lab struct {
 	log     io.Writer
-	rounds  int    // of each comparison
+	effort  measure.Effort
 	plugins string // directory of the CNI reference plugins
 
 	mu       sync.Mutex

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,32 +18,6 @@ import (
 )
 
 func main() { os.Exit(harness.Main(run)) }
-
-// benchmark is one name that CASE may have; it gives one row or several.
-type benchmark struct {
-	name    string
-	measure func(*lab) ([]report.Row, error)
-}
-
-// benchmarks in the order in which they run.
-var benchmarks = []benchmark{
-	{"tcp", measureTCP},
-	{"vxlan", measureVXLAN},
-	{"udp", measureUDP},
-	{"latency", measureLatency},
-	{"connections", measureConnections},
-	{"local", measureLocal},
-	{"service", measureService},
-	{"verdict", measureVerdict},
-	{"filters", measureFilters},
-	{"cni", measureApart("cni")},
-	{"events", measureEvents},
-	{"compile", measureCompile},
-	{"policy", measureApart("policy")},
-	{"agent", measureApart("agent")},
-	{"image", measureImage},
-	{"start", measureApart("start")},
-}
 
 // options say what to measure, and how.
 type options struct {
@@ -69,29 +42,6 @@ func run() int {
 	return 0
 }
 
-func caseNames() (names []string) {
-	for _, b := range benchmarks {
-		names = append(names, b.name)
-	}
-	return names
-}
-
-// choose gives the benchmarks that names asks for.
-func choose(names string) ([]benchmark, error) {
-	if names == "all" {
-		return benchmarks, nil
-	}
-	var chosen []benchmark
-	for name := range strings.SplitSeq(names, ",") {
-		i := slices.Index(caseNames(), name)
-		if i < 0 {
-			return nil, fmt.Errorf("no case %q; there are all, %s", name, strings.Join(caseNames(), ", "))
-		}
-		chosen = append(chosen, benchmarks[i])
-	}
-	return chosen, nil
-}
-
 // bench runs cases one after the other, also when one could not be measured,
 // and fails where a target was missed.
 func bench(w io.Writer, o options) error {
@@ -103,7 +53,8 @@ func bench(w io.Writer, o options) error {
 	var failed []error
 	for i, b := range chosen {
 		fmt.Fprintf(w, "== %s, %d of %d, after %v\n", b.name, i+1, len(chosen), time.Since(began).Round(time.Second))
-		rows, err := (&lab{log: w, rounds: o.rounds, plugins: o.plugins}).run(b.measure)
+		effort := measure.Effort{Rounds: o.rounds, Until: until(chosen, i, began)}
+		rows, err := b.run(&lab{log: w, effort: effort, plugins: o.plugins})
 		results.Add(rows...)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", b.name, err))

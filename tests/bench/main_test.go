@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/signet-cni/signet/tests/bench/report"
 )
@@ -19,6 +20,25 @@ func TestChoose(t *testing.T) {
 	}
 	if _, err := choose("tcp,nonsense"); err == nil {
 		t.Error("nonsense is a case")
+	}
+}
+
+func TestUntil(t *testing.T) {
+	began := time.Now()
+	for i := range benchmarks {
+		end := until(benchmarks, i, began)
+		if before := began; i > 0 {
+			before = until(benchmarks, i-1, began)
+			if least := benchmarks[i].least; end.Sub(before) < least || least <= 0 {
+				t.Errorf("%s has %v, it takes %v", benchmarks[i].name, end.Sub(before), least)
+			}
+		}
+	}
+	if last := until(benchmarks, len(benchmarks)-1, began).Sub(began).Round(time.Second); last != within {
+		t.Errorf("all have %v, want %v", last, within)
+	}
+	if alone := until(benchmarks[:1], 0, began).Sub(began).Round(time.Second); alone != within {
+		t.Errorf("one alone has %v, want %v", alone, within)
 	}
 }
 

@@ -36,7 +36,7 @@ func measureUDP(t *lab) ([]report.Row, error) {
 	p := newPods(t)
 	return measure.Comparison{
 		Metrics: []measure.Metric{{Name: "udp", Unit: "1/s"}},
-		Against: p.bareName(), Rounds: t.rounds,
+		Against: p.bareName(), Effort: t.effort,
 		Signet: lossFree(&p.client.Host, &p.far.Host), Base: lossFree(p.bareA, p.bareB),
 	}.Run(t.log)
 }

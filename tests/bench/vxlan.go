@@ -17,7 +17,7 @@ func measureVXLAN(t *lab) ([]report.Row, error) {
 	}
 	return measure.Comparison{
 		Metrics: []measure.Metric{{Name: "vxlan", Unit: "Gbit/s", Target: target}},
-		Against: "VXLAN in " + p.Nodes[0].WireGuard() + " WireGuard", Rounds: t.rounds,
+		Against: "VXLAN in " + p.Nodes[0].WireGuard() + " WireGuard", Effort: t.effort.Times(throughputRounds),
 		Signet: throughput(&p.client.Host, &p.far.Host, 1), Base: throughput(a, b, 1),
 	}.Run(t.log)
 }

@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	attachments = 50 // pods that a cycle attaches and detaches
-	cycles      = 2  // of a sample: a percentile needs many
+	attachments = 50 // pods that a sample attaches and detaches
+	// oneRounds and allRounds are as many times the rounds of other cases: of one
+	// pod at a time, and of all at once, where samples vary more.
+	oneRounds = 2
+	allRounds = 6
 )
 
 // measureCNI compares ADD and DEL, of one pod at a time and of all at once, with
@@ -40,10 +43,10 @@ func measureCNI(ctx context.Context, o options) (rows []report.Row, err error) {
 	if err := sides.warmUp(); err != nil {
 		return nil, err
 	}
-	for _, width := range []int{1, attachments} {
+	for _, at := range []struct{ width, rounds int }{{1, oneRounds}, {attachments, allRounds}} {
 		more, err := measure.Comparison{
-			Metrics: cniMetrics(width), Against: "ptp with host-local", Rounds: o.rounds,
-			Signet: sides.cycle(sides.signet, width), Base: sides.cycle(sides.reference, width),
+			Metrics: cniMetrics(at.width), Against: "ptp with host-local", Effort: o.effort.Times(at.rounds),
+			Signet: sides.cycle(sides.signet, at.width), Base: sides.cycle(sides.reference, at.width),
 		}.Run(o.log)
 		rows = append(rows, more...)
 		if err != nil {
@@ -105,21 +108,15 @@ func (s *cniSides) warmUp() error {
 	return nil
 }
 
-// cycle adds all pods, then deletes them, so many at once, and again.
+// cycle adds all pods, then deletes them, so many at once.
 func (s *cniSides) cycle(plugin worker.Plugin, width int) measure.Side {
 	return func() (sample measure.Sample, err error) {
-		var took [2][]float64
-		for range cycles {
-			for i, command := range []string{"ADD", "DEL"} {
-				more, err := s.each(plugin, command, width)
-				if err != nil {
-					return sample, err
-				}
-				took[i] = append(took[i], more...)
+		for _, command := range []string{"ADD", "DEL"} {
+			took, err := s.each(plugin, command, width)
+			if err != nil {
+				return sample, err
 			}
-		}
-		for _, t := range took {
-			sample.Values = append(sample.Values, report.Median(t), report.Percentile(t, 99))
+			sample.Values = append(sample.Values, report.Median(took), report.Percentile(took, 99))
 		}
 		return sample, nil
 	}

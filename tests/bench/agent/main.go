@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,7 +28,7 @@ func main() { os.Exit(run()) }
 type options struct {
 	commands string // directory of Signet's commands
 	plugins  string // directory of the CNI reference plugins
-	rounds   int
+	effort   measure.Effort
 	log      io.Writer
 }
 
@@ -45,7 +46,8 @@ func run() int {
 	name := flag.String("case", "", "what to measure: "+names)
 	flag.StringVar(&o.commands, "commands", "build", "directory of signet-agent, signet-cni and signet-wg")
 	flag.StringVar(&o.plugins, "plugins", "/opt/cni/bin", "directory of the CNI plugins ptp and host-local")
-	flag.IntVar(&o.rounds, "rounds", measure.MinRounds, "pairs of measurements of each comparison")
+	flag.IntVar(&o.effort.Rounds, "rounds", measure.MinRounds, "pairs of measurements of each comparison")
+	flag.TextVar(&o.effort.Until, "until", time.Time{}, "when to take no more than these, however unclear what they say (RFC 3339)")
 	out := flag.String("out", "", "file for the rows")
 	member := flag.Int("member", -1, "instead of measuring, be this node of a fleet (the measurement starts these)")
 	flag.Parse()

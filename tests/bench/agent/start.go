@@ -28,13 +28,13 @@ func measureStart(ctx context.Context, o options) (rows []report.Row, err error)
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	var enforced, ready []float64
-	for n := range o.rounds {
+	for n := range o.effort.Rounds {
 		first, took, err := c.startOnce(ctx)
 		if err != nil {
 			return nil, err
 		}
 		enforced, ready = append(enforced, first.Seconds()), append(ready, took.Seconds())
-		fmt.Fprintf(o.log, "start %d of %d: %.3f s to the first policy, %.3f s until pods are taken\n", n+1, o.rounds, enforced[n], ready[n])
+		fmt.Fprintf(o.log, "start %d of %d: %.3f s to the first policy, %.3f s until pods are taken\n", n+1, o.effort.Rounds, enforced[n], ready[n])
 	}
 	return []report.Row{
 		report.Single("start-to-policy", "s", report.Median(enforced), report.Target{}),

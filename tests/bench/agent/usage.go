@@ -149,7 +149,7 @@ func (u *usageMeter) churn() (func() error, error) {
 // look measures windows in which something happens.
 func (u *usageMeter) look(agent *worker.Process, window func() error) (found usage, err error) {
 	time.Sleep(usageSettle)
-	for range u.rounds {
+	for range u.effort.Rounds {
 		began := time.Now()
 		before, err := agent.CPU()
 		if err != nil {

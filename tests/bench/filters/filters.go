@@ -31,7 +31,7 @@ const (
 // Measure compares what a packet costs from one pod to another of its node,
 // the verdict and the way there included, with the way between two namespaces
 // that a router joins, which filters.
-func Measure(t TB, log io.Writer, rounds int) (rows []report.Row, err error) {
+func Measure(t TB, log io.Writer, effort measure.Effort) (rows []report.Row, err error) {
 	harness.Require(t)
 	c := harness.NewCluster(t, 1, harness.Options{})
 	n := c.Nodes[0]
@@ -52,7 +52,7 @@ func Measure(t TB, log io.Writer, rounds int) (rows []report.Row, err error) {
 				return rows, fmt.Errorf("%s: %w", f.name, err)
 			}
 			more, err := measure.Comparison{
-				Metrics: metrics(f.name, size), Against: f.against, Rounds: rounds,
+				Metrics: metrics(f.name, size), Against: f.against, Effort: effort,
 				Signet: signet.sample, Base: base.sample,
 			}.Run(log)
 			rows = append(rows, more...)

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	newFlows = 20_000 // of one datagram each, every other one denied
-	later    = 50_000 // datagrams of one flow
+	newFlows = 10_000 // of one datagram each, every other one denied
+	later    = 25_000 // datagrams of one flow
 	patience = 5 * time.Second
 )
 

@@ -5,6 +5,7 @@ package measure
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/signet-cni/signet/tests/bench/report"
 )
@@ -13,7 +14,8 @@ import (
 const MinRounds = 7
 
 // patience is how many times as many rounds a comparison may take while its
-// baseline differs from itself.
+// baseline differs from itself, or while its rounds do not tell whether the
+// target is met.
 const patience = 3
 
 // Sample is one measurement.
@@ -32,19 +34,40 @@ type Metric struct {
 // Side measures one of the two things once.
 type Side func() (Sample, error)
 
+// Effort bounds how many pairs a comparison takes.
+type Effort struct {
+	Rounds int       // MinRounds at least, patience times as many at most
+	Until  time.Time // from then on no more than Rounds; zero: no such time
+}
+
+// Times is so many times as many rounds, for samples that vary more.
+func (e Effort) Times(n int) Effort {
+	e.Rounds *= n
+	return e
+}
+
+// more is how many rounds to take after so many.
+func (e Effort) more(done int) int {
+	if !e.Until.IsZero() && time.Now().After(e.Until) {
+		return 0
+	}
+	return min(e.Rounds, patience*e.Rounds-done)
+}
+
 // Comparison is a case of a benchmark.
 type Comparison struct {
 	Metrics []Metric
 	Against string // what the baseline is
-	Rounds  int    // MinRounds at least
-	Signet  Side
-	Base    Side
+	Effort
+	Signet Side
+	Base   Side
 }
 
 // Run measures the baseline against itself, which tells how noisy the machine
 // is, then Signet against the baseline, and says on w how far it is. On a noisy
-// machine both take more rounds: how many is settled before Signet is measured.
-// It gives a row for each metric.
+// machine both take more rounds. Signet's also do while a target lies within the
+// interval of its ratio, whichever side of it the ratio is on. It gives a row for
+// each metric.
 func (c Comparison) Run(w io.Writer) ([]report.Row, error) {
 	name := c.Metrics[0].Name
 	if c.Rounds < MinRounds {
@@ -55,12 +78,12 @@ func (c Comparison) Run(w io.Writer) ([]report.Row, error) {
 		return nil, fmt.Errorf("%s: baseline: %w", name, err)
 	}
 	m := meter{name: name, w: w, sides: [2]Side{c.Signet, c.Base}}
-	if err := m.run(len(noise.rounds)); err != nil {
+	if err := c.decide(&m, len(noise.rounds)); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	var rows []report.Row
-	for i, metric := range c.Metrics {
-		row := report.Of(metric.Name, c.Against, metric.Unit, metric.Target, m.pairs(i))
+	for i := range c.Metrics {
+		row := c.row(&m, i)
 		row.Noise = noise.ratio(i)
 		row.CPUPerGB, row.BaselineCPUPerGB = m.cost[0].perGB(), m.cost[1].perGB()
 		rows = append(rows, row.Judge())
@@ -71,8 +94,8 @@ func (c Comparison) Run(w io.Writer) ([]report.Row, error) {
 // settle measures the baseline against itself until it is like itself in all
 // metrics, or patience ends.
 func (c Comparison) settle(noise *meter) error {
-	for range patience {
-		if err := noise.run(c.Rounds); err != nil {
+	for more := c.Rounds; more > 0; more = c.more(len(noise.rounds)) {
+		if err := noise.run(more); err != nil {
 			return err
 		}
 		if c.steady(noise) {
@@ -89,6 +112,34 @@ func (c Comparison) steady(noise *meter) bool {
 		}
 	}
 	return true
+}
+
+// decide measures so many rounds, and goes on until they tell for all metrics
+// whether the target is met, or patience ends.
+func (c Comparison) decide(m *meter, rounds int) error {
+	for more := rounds; more > 0; more = c.more(len(m.rounds)) {
+		if err := m.run(more); err != nil {
+			return err
+		}
+		if c.decided(m) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (c Comparison) decided(m *meter) bool {
+	for i := range c.Metrics {
+		if c.row(m, i).Open() {
+			return false
+		}
+	}
+	return true
+}
+
+func (c Comparison) row(m *meter, metric int) report.Row {
+	of := c.Metrics[metric]
+	return report.Of(of.Name, c.Against, of.Unit, of.Target, m.pairs(metric))
 }
 
 // meter measures two sides by turns.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/signet-cni/signet/tests/bench/report"
 )
@@ -22,7 +23,7 @@ func TestRunAlternates(t *testing.T) {
 			{Name: "first", Unit: "ms", Target: report.Target{AtMost: 2}},
 			{Name: "second", Unit: "ms", Target: report.Target{AtMost: 2}},
 		},
-		Rounds: MinRounds,
+		Effort: Effort{Rounds: MinRounds},
 		Signet: side("signet", 3), Base: side("base", 2),
 	}
 	rows, err := c.Run(&bytes.Buffer{})
@@ -76,7 +77,7 @@ func TestRunSettles(t *testing.T) {
 	} {
 		measured := 0
 		c := Comparison{
-			Metrics: []Metric{{Name: test.name, Target: report.Target{AtMost: 1}}}, Rounds: MinRounds,
+			Metrics: []Metric{{Name: test.name, Target: report.Target{AtMost: 1}}}, Effort: Effort{Rounds: MinRounds},
 			Signet: func() (Sample, error) { measured++; return Sample{Values: []float64{1}}, nil },
 			Base:   uneven(test.noise...),
 		}
@@ -90,15 +91,59 @@ func TestRunSettles(t *testing.T) {
 	}
 }
 
+func TestRunDecides(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		ratios []float64 // of a round each, again and again
+		rounds int
+		state  report.State
+	}{
+		{"clearly met", []float64{1.1, 1.2, 1.3}, MinRounds, report.Passed},
+		{"clearly missed", []float64{0.7, 0.8, 0.9}, MinRounds, report.Missed},
+		{"missed at first", append([]float64{0.9, 0.9, 0.9, 0.9}, slices.Repeat([]float64{1.1}, 10)...), 2 * MinRounds, report.Passed},
+		{"met at first", append([]float64{1.1, 1.1, 1.1, 1.1}, slices.Repeat([]float64{0.9}, 17)...), 3 * MinRounds, report.Missed},
+		{"never clear", []float64{0.9, 1.1}, 3 * MinRounds, report.Missed},
+	} {
+		measured := 0
+		rows, err := Comparison{
+			Metrics: []Metric{{Name: test.name, Target: report.Target{AtLeast: 1}}}, Effort: Effort{Rounds: MinRounds},
+			Signet: func() (Sample, error) {
+				measured++
+				return Sample{Values: []float64{test.ratios[(measured-1)%len(test.ratios)]}}, nil
+			},
+			Base: func() (Sample, error) { return Sample{Values: []float64{1}}, nil },
+		}.Run(&bytes.Buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if measured != test.rounds || rows[0].State != test.state {
+			t.Errorf("%s: %d rounds, %s; want %d, %s", test.name, measured, rows[0].State, test.rounds, test.state)
+		}
+	}
+}
+
+func TestRunEndsInTime(t *testing.T) {
+	measured := 0
+	unclear := func() (Sample, error) { measured++; return Sample{Values: []float64{float64(measured % 2)}}, nil }
+	rows, err := Comparison{
+		Metrics: []Metric{{Name: "case", Target: report.Target{AtMost: 1}}},
+		Effort:  Effort{Rounds: MinRounds, Until: time.Now()},
+		Signet:  unclear, Base: unclear,
+	}.Run(&bytes.Buffer{})
+	if err != nil || len(rows) != 1 || measured != 4*MinRounds {
+		t.Errorf("%d measurements, want %d; rows %v, error %v", measured, 4*MinRounds, rows, err)
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	broken := errors.New("broken")
 	one := []Metric{{Name: "case"}}
 	bad := func() (Sample, error) { return Sample{}, broken }
 	good := func() (Sample, error) { return Sample{Values: []float64{1}}, nil }
-	if _, err := (Comparison{Metrics: one, Rounds: MinRounds - 1, Signet: good, Base: good}).Run(&bytes.Buffer{}); err == nil {
+	if _, err := (Comparison{Metrics: one, Effort: Effort{Rounds: MinRounds - 1}, Signet: good, Base: good}).Run(&bytes.Buffer{}); err == nil {
 		t.Error("too few rounds are enough")
 	}
-	if _, err := (Comparison{Metrics: one, Rounds: MinRounds, Signet: bad, Base: good}).Run(&bytes.Buffer{}); !errors.Is(err, broken) {
+	if _, err := (Comparison{Metrics: one, Effort: Effort{Rounds: MinRounds}, Signet: bad, Base: good}).Run(&bytes.Buffer{}); !errors.Is(err, broken) {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -73,6 +73,27 @@ func TestState(t *testing.T) {
 	}
 }
 
+func TestOpen(t *testing.T) {
+	wide := pairs(0.9, 0.9, 0.95, 1, 1.05, 1.1, 1.1)
+	for _, test := range []struct {
+		target Target
+		want   bool
+	}{
+		{Target{}, false},
+		{Target{AtLeast: 1}, true},
+		{Target{AtMost: 1}, true},
+		{Target{AtLeast: 0.98}, true},
+		{Target{AtMost: 1.5}, false},
+		{Target{AtMost: 0.5}, false},
+		{Target{AtLeast: 0.5}, false},
+		{Target{AtLeast: 1.5}, false},
+	} {
+		if got := Of("open", "", "ms", test.target, wide).Open(); got != test.want {
+			t.Errorf("target %v: open %v", test.target, got)
+		}
+	}
+}
+
 func TestReport(t *testing.T) {
 	r := New()
 	r.Add(Of("tcp", "bare", "Gbit/s", Target{AtLeast: 1}, pairs(0.5, 0.6, 0.7)), Single("size", "MB", 12, Target{}))

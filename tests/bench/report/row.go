@@ -39,6 +39,12 @@ func (t Target) met(value float64) bool {
 	return !math.IsNaN(value) && (t.AtMost == 0 || value <= t.AtMost) && (t.AtLeast == 0 || value >= t.AtLeast)
 }
 
+// within says whether a bound of the target lies between low and high, which
+// values on either side of it do.
+func (t Target) within(low, high float64) bool {
+	return t != Target{} && t.met(low) != t.met(high)
+}
+
 // Pair is one round: both sides, measured one after the other.
 type Pair struct {
 	Figure   float64 `json:"figure"`
@@ -68,9 +74,9 @@ type Row struct {
 	// CPU seconds of the whole machine for each gigabyte moved; 0: nothing was.
 	CPUPerGB         float64 `json:"cpuSecondsPerGB,omitempty"`
 	BaselineCPUPerGB float64 `json:"baselineCPUSecondsPerGB,omitempty"`
-	Load             float64 `json:"load"` // load average of the last minute, at the end
+	Load             float64 `json:"load"`            // load average of the last minute, at the end
+	Awake            bool    `json:"processorsAwake"` // they were kept from sleeping
 	Pairs            []Pair  `json:"pairs,omitempty"`
-	Note             string  `json:"note,omitempty"`
 }
 
 // The baseline may differ from itself by this much.
@@ -95,6 +101,10 @@ func Of(name, against, unit string, target Target, pairs []Pair) Row {
 	r.Low, r.High = interval(ratios)
 	return r.Judge()
 }
+
+// Open says that the target of the ratio lies within its interval, so that more
+// rounds may turn the row's state.
+func (r Row) Open() bool { return r.Target.within(r.Low, r.High) }
 
 // Single makes a row of a figure that has nothing to be compared with.
 func Single(name, unit string, figure float64, target Target) Row {
