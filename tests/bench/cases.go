@@ -28,7 +28,7 @@ var benchmarks = []benchmark{
 	{name: "latency-asleep", measure: measureLatencyAsleep, least: 25 * time.Second, asleep: true},
 	{name: "connections", measure: measureConnections, least: 20 * time.Second},
 	{name: "local", measure: measureLocal, least: 55 * time.Second},
-	{name: "service", measure: measureService, least: 55 * time.Second},
+	{name: "service", measure: measureService, least: 82 * time.Second},
 	{name: "verdict", measure: measureVerdict, least: 9 * time.Second},
 	{name: "filters", measure: measureFilters, least: 35 * time.Second},
 	{name: "cni", measure: measureApart("cni"), least: 155 * time.Second},

@@ -11,7 +11,7 @@ import (
 
 // serviceRounds are as many times those of other cases: the target is closer to
 // 1 than a round can tell.
-const serviceRounds = 4
+const serviceRounds = 6
 
 // measureService compares TCP to a pod of another node by its Service's
 // ClusterIP with TCP by its own address.
