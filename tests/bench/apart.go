@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/signet-cni/signet/tests/bench/report"
+	"github.com/signet-cni/signet/tests/netns/harness"
 )
 
 // measureApart lets tests/bench/agent measure a case, with an API server of its
@@ -28,7 +29,7 @@ func measureApart(name string) func(*lab) ([]report.Row, error) {
 
 // rowsOf runs a command that writes rows to the file of the given name.
 func rowsOf(t *lab, command func(file string) *exec.Cmd) (rows []report.Row, err error) {
-	dir, err := os.MkdirTemp("", "signet-bench-")
+	dir, err := os.MkdirTemp(harness.Scratch(), "rows-")
 	if err != nil {
 		return nil, err
 	}

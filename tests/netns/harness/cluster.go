@@ -113,7 +113,7 @@ func NewCluster(t TB, count int, options Options) *Cluster {
 
 func (c *Cluster) makeDir() string {
 	c.t.Helper()
-	dir, err := os.MkdirTemp("", "signet-netns-")
+	dir, err := os.MkdirTemp(Scratch(), "cluster-")
 	c.must(err)
 	c.t.Cleanup(func() { _ = os.RemoveAll(dir) }) // nothing of value
 	return dir

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -96,17 +95,6 @@ func itself(role string, args ...string) *exec.Cmd {
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	return cmd
-}
-
-func enter() int {
-	cmd := itself(roleInside, os.Args[1:]...)
-	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET | unix.CLONE_NEWNS
-	runtime.LockOSThread() // the child dies with this thread
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "laboratory:", err)
-		return exitTrouble
-	}
-	return 0
 }
 
 func serveWireGuard() int {
