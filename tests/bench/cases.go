@@ -63,21 +63,18 @@ func choose(names string) ([]benchmark, error) {
 	return chosen, nil
 }
 
-// within is how long all cases may take; what they need with as few rounds as
-// there may be leaves a tenth of it, for rounds that settle what is unclear.
-const within = 17 * time.Minute
+// within is how long all cases may take: more than they need with as few rounds
+// as there may be, for rounds that settle what is unclear.
+const within = 18 * time.Minute
 
 // until is when the i-th of the chosen cases is to take no more rounds than it
-// has to: when it and those before it have had their share of the time.
+// has to: when only what those after it need is left of the time.
 func until(chosen []benchmark, i int, began time.Time) time.Time {
-	var all, share time.Duration
-	for k, b := range chosen {
-		all += b.least
-		if k <= i {
-			share += b.least
-		}
+	end := began.Add(within)
+	for _, later := range chosen[i+1:] {
+		end = end.Add(-later.least)
 	}
-	return began.Add(time.Duration(float64(within) * float64(share) / float64(all)))
+	return end
 }
 
 // run measures with processors kept awake, unless they are to sleep. Where the

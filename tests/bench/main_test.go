@@ -25,19 +25,20 @@ func TestChoose(t *testing.T) {
 
 func TestUntil(t *testing.T) {
 	began := time.Now()
-	for i := range benchmarks {
-		end := until(benchmarks, i, began)
-		if before := began; i > 0 {
-			before = until(benchmarks, i-1, began)
-			if least := benchmarks[i].least; end.Sub(before) < least || least <= 0 {
-				t.Errorf("%s has %v, it takes %v", benchmarks[i].name, end.Sub(before), least)
-			}
+	least := began
+	for i, b := range benchmarks {
+		least = least.Add(b.least)
+		if end := until(benchmarks, i, began); b.least <= 0 || !end.After(least) {
+			t.Errorf("%s may take until %v, it needs until %v", b.name, end.Sub(began), least.Sub(began))
 		}
 	}
-	if last := until(benchmarks, len(benchmarks)-1, began).Sub(began).Round(time.Second); last != within {
+	if last := until(benchmarks, len(benchmarks)-1, began).Sub(began); last != within {
 		t.Errorf("all have %v, want %v", last, within)
 	}
-	if alone := until(benchmarks[:1], 0, began).Sub(began).Round(time.Second); alone != within {
+	if early := until(benchmarks, 0, began).Sub(began); early >= within-benchmarks[1].least {
+		t.Errorf("the first of all has %v, which leaves nothing to the others", early)
+	}
+	if alone := until(benchmarks[:1], 0, began).Sub(began); alone != within {
 		t.Errorf("one alone has %v, want %v", alone, within)
 	}
 }
