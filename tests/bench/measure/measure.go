@@ -74,11 +74,11 @@ func (c Comparison) Run(w io.Writer) ([]report.Row, error) {
 		return nil, fmt.Errorf("%s: %d rounds, want %d at least", name, c.Rounds, MinRounds)
 	}
 	noise := meter{name: name + ": baseline to itself", w: w, sides: [2]Side{c.Base, c.Base}}
-	if err := c.settle(&noise); err != nil {
+	if err := c.take(&noise, c.Rounds, c.steady); err != nil {
 		return nil, fmt.Errorf("%s: baseline: %w", name, err)
 	}
 	m := meter{name: name, w: w, sides: [2]Side{c.Signet, c.Base}}
-	if err := c.decide(&m, len(noise.rounds)); err != nil {
+	if err := c.take(&m, len(noise.rounds), c.decided); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	var rows []report.Row
@@ -91,20 +91,22 @@ func (c Comparison) Run(w io.Writer) ([]report.Row, error) {
 	return rows, nil
 }
 
-// settle measures the baseline against itself until it is like itself in all
-// metrics, or patience ends.
-func (c Comparison) settle(noise *meter) error {
-	for more := c.Rounds; more > 0; more = c.more(len(noise.rounds)) {
-		if err := noise.run(more); err != nil {
+// take measures so many rounds, and goes on until they are enough, or patience
+// ends.
+func (c Comparison) take(m *meter, rounds int, enough func(*meter) bool) error {
+	for more := rounds; more > 0; more = c.more(len(m.rounds)) {
+		if err := m.run(more); err != nil {
 			return err
 		}
-		if c.steady(noise) {
+		if enough(m) {
 			return nil
 		}
 	}
 	return nil
 }
 
+// steady says of the baseline, measured against itself, whether it is like
+// itself in all metrics.
 func (c Comparison) steady(noise *meter) bool {
 	for i := range c.Metrics {
 		if report.TooNoisy(noise.ratio(i)) {
@@ -114,20 +116,7 @@ func (c Comparison) steady(noise *meter) bool {
 	return true
 }
 
-// decide measures so many rounds, and goes on until they tell for all metrics
-// whether the target is met, or patience ends.
-func (c Comparison) decide(m *meter, rounds int) error {
-	for more := rounds; more > 0; more = c.more(len(m.rounds)) {
-		if err := m.run(more); err != nil {
-			return err
-		}
-		if c.decided(m) {
-			return nil
-		}
-	}
-	return nil
-}
-
+// decided says whether the rounds tell for all metrics if the target is met.
 func (c Comparison) decided(m *meter) bool {
 	for i := range c.Metrics {
 		if c.row(m, i).Open() {
