@@ -25,9 +25,9 @@ func TestInterrupted(t *testing.T) {
 	}), "TMPDIR="+temp)
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGTERM}
 	must(t, cmd.Start())
-	for deadline := time.Now().Add(30 * time.Second); !found(t, temp, "*/cluster-*/*"); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !found(t, temp, "*/cluster-*/*"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Error("no cluster stands after 30 s")
+			t.Error("no cluster stands after 2 min")
 			break
 		}
 	}
