@@ -46,6 +46,14 @@ func (e Effort) Times(n int) Effort {
 	return e
 }
 
+// firstHalf leaves half of the time that is left, for as many rounds again.
+func (e Effort) firstHalf() Effort {
+	if !e.Until.IsZero() {
+		e.Until = e.Until.Add(-time.Until(e.Until) / 2)
+	}
+	return e
+}
+
 // more is how many rounds to take after so many.
 func (e Effort) more(done int) int {
 	if !e.Until.IsZero() && time.Now().After(e.Until) {
@@ -74,7 +82,9 @@ func (c Comparison) Run(w io.Writer) ([]report.Row, error) {
 		return nil, fmt.Errorf("%s: %d rounds, want %d at least", name, c.Rounds, MinRounds)
 	}
 	noise := meter{name: name + ": baseline to itself", w: w, sides: [2]Side{c.Base, c.Base}}
-	if err := c.take(&noise, c.Rounds, c.steady); err != nil {
+	settling := c
+	settling.Effort = c.firstHalf()
+	if err := settling.take(&noise, c.Rounds, c.steady); err != nil {
 		return nil, fmt.Errorf("%s: baseline: %w", name, err)
 	}
 	m := meter{name: name, w: w, sides: [2]Side{c.Signet, c.Base}}

@@ -135,6 +135,16 @@ func TestRunEndsInTime(t *testing.T) {
 	}
 }
 
+func TestFirstHalf(t *testing.T) {
+	e := Effort{Rounds: MinRounds, Until: time.Now().Add(time.Hour)}
+	if left := time.Until(e.firstHalf().Until).Round(time.Minute); left != 30*time.Minute {
+		t.Errorf("of an hour %v are for the first half", left)
+	}
+	if half := (Effort{Rounds: MinRounds}).firstHalf(); !half.Until.IsZero() {
+		t.Errorf("half of all time ends at %v", half.Until)
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	broken := errors.New("broken")
 	one := []Metric{{Name: "case"}}
