@@ -49,11 +49,6 @@ func measureTCP(t *lab) (rows []report.Row, err error) {
 
 // throughput measures the Gbit/s that arrive over so many connections at once.
 func throughput(from, to *harness.Host, flows int) measure.Side {
-	return throughputVia(from, to, netip.AddrPortFrom(to.Addr, benchPort), flows)
-}
-
-// throughputVia is throughput where the client knows the server as via.
-func throughputVia(from, to *harness.Host, via netip.AddrPort, flows int) measure.Side {
 	return func() (measure.Sample, error) {
 		l := to.Listen(benchPort)
 		defer l.Close()
@@ -68,7 +63,7 @@ func throughputVia(from, to *harness.Host, via netip.AddrPort, flows int) measur
 				go func() { received <- receive(conn) }()
 			}
 		}()
-		err := sendAll(from, via, flows)
+		err := sendAll(from, netip.AddrPortFrom(to.Addr, benchPort), flows)
 		if err != nil {
 			return measure.Sample{}, err
 		}

@@ -141,10 +141,14 @@ func (c Comparison) row(m *meter, metric int) report.Row {
 	return report.Of(of.Name, c.Against, of.Unit, of.Target, m.pairs(metric))
 }
 
+// progressEvery is the least time between two lines about progress.
+const progressEvery = time.Second
+
 // meter measures two sides by turns.
 type meter struct {
 	name   string
 	w      io.Writer
+	told   time.Time // last line about progress
 	sides  [2]Side
 	cost   [2]cost
 	rounds [][2]Sample
@@ -163,9 +167,19 @@ func (m *meter) run(rounds int) error {
 			samples[which] = sample
 		}
 		m.rounds = append(m.rounds, samples)
-		fmt.Fprintf(m.w, "%s, round %d of %d: %.4g to %.4g\n", m.name, i+1, rounds, samples[0].Values, samples[1].Values)
+		m.tell(i+1, rounds, samples)
 	}
 	return nil
+}
+
+// tell writes how far it is, if the last such line was a while ago or all rounds
+// are done.
+func (m *meter) tell(done, rounds int, samples [2]Sample) {
+	if done < rounds && time.Since(m.told) < progressEvery {
+		return
+	}
+	m.told = time.Now()
+	fmt.Fprintf(m.w, "%s, round %d of %d: %.4g to %.4g\n", m.name, done, rounds, samples[0].Values, samples[1].Values)
 }
 
 // ratio is one metric's median over all rounds, of the first side to the second.

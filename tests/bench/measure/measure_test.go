@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,5 +163,23 @@ func TestBusySeconds(t *testing.T) {
 	before, err := busySeconds()
 	if err != nil || before <= 0 {
 		t.Fatalf("%v seconds, error %v", before, err)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var log bytes.Buffer
+	m := meter{name: "case", w: &log, sides: [2]Side{uneven(), uneven()}}
+	if err := m.run(1000); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "case, round 1000 of 1000: ") {
+		t.Errorf("the last line is %q", last)
+	}
+	if first := lines[0]; !strings.HasPrefix(first, "case, round 1 of 1000: ") {
+		t.Errorf("the first line is %q", first)
+	}
+	if len(lines) > 100 {
+		t.Errorf("%d lines, want one a second", len(lines))
 	}
 }
