@@ -17,6 +17,12 @@ const (
 	// calmLooks is for how many looks in a row it has to need less before it
 	// gives processors back.
 	calmLooks = 10
+	// crowdedLooks is for how many looks in a row others have to crowd it out
+	// before it takes more: of a thread that wakes after a rest the kernel has
+	// been seen to tell, once, that it had waited all the time.
+	crowdedLooks = 3
+	// bestKept is how much of the most that was used a look later still counts.
+	bestKept = 0.95
 )
 
 // Shares of the time of the processors that the process may use.
@@ -33,10 +39,36 @@ const bulkBatch = 4
 // of them help whatever there is to carry.
 const starved = 2
 
+// More processors are kept only if they bring something. Where others, or the
+// other end of the tunnel, are what a process waits for, more threads of it only
+// take turns with each other.
+const (
+	// trialLooks is for how many busy looks it may go on without using more.
+	trialLooks = 5
+	// trialGain is how many times as much as before it has to use.
+	trialGain = 1.15
+	// restLooks is for how many looks it takes no more after a trial that brought
+	// nothing; twice as many after the next such, maxRests times at most.
+	restLooks = 50
+	maxRests  = 4
+)
+
 // processors decides how many processors goroutines may use, between 1 and most.
 type processors struct {
 	now, most int
-	calm      int // looks in a row
+	calm      int     // looks in a row
+	crowded   int     // looks in a row
+	best      float64 // the most that was used of late
+	trial     trial   // of those that were taken last
+	failed    int     // trials in a row that brought nothing
+	rest      int     // looks for which no more are taken
+}
+
+// trial is whether more processors bring something.
+type trial struct {
+	looks  int // left; 0: there is none
+	had    int // processors before
+	before float64
 }
 
 // look takes in how many processors' time the process used since the last look,
@@ -54,20 +86,55 @@ func (p *processors) look(used, waited, batch float64) int {
 		wanted += waited
 	}
 	full := fullShare * float64(p.now)
+	if waited > used && wanted >= full {
+		p.crowded++
+	} else {
+		p.crowded = 0
+	}
+	p.best = max(used, bestKept*p.best)
+	p.rest = max(p.rest-1, 0)
+	p.judge(used, waited)
 	switch {
-	case used >= full, waited > used && wanted >= full:
-		p.calm = 0
-		p.now = min(2*p.now, p.most)
+	case used >= full, p.crowded >= crowdedLooks:
+		p.more()
 	case wanted >= calmShare*float64(p.now):
 		p.calm = 0
 	default:
 		p.calm++
 	}
 	if p.calm >= calmLooks {
-		p.calm = 0
+		p.calm, p.failed, p.trial = 0, 0, trial{}
 		p.now = max(p.now/2, 1)
 	}
 	return p.now
+}
+
+// more takes twice as many, on trial.
+func (p *processors) more() {
+	p.calm, p.crowded = 0, 0
+	if p.now == p.most || p.trial.looks > 0 || p.rest > 0 {
+		return
+	}
+	p.trial = trial{looks: trialLooks, had: p.now, before: min(p.best, float64(p.now))}
+	p.now = min(2*p.now, p.most)
+}
+
+// judge ends a trial once more is used than before, or goes back after it. Looks
+// in which what it had would have been enough tell nothing.
+func (p *processors) judge(used, waited float64) {
+	t := &p.trial
+	switch {
+	case t.looks == 0 || used+waited < fullShare*float64(t.had):
+		return
+	case used >= trialGain*t.before:
+		t.looks, p.failed = 0, 0
+		return
+	}
+	if t.looks--; t.looks == 0 {
+		p.now, p.crowded = t.had, 0
+		p.rest = restLooks << min(p.failed, maxRests)
+		p.failed++
+	}
 }
 
 // adaptProcessors keeps the number of processors (GOMAXPROCS) to what the
