@@ -77,7 +77,7 @@ func (w *Watcher) Annotations() (Annotations, []Problem) {
 	out := Annotations{LogPolicies: map[policy.PolicyRef]LogMode{}, LogNamespaces: map[string]LogMode{}}
 	audit := map[string]bool{}
 	var problems []Problem
-	for _, it := range w.policies.items() {
+	for it := range w.policies.all() {
 		if it.value.log != LogNone {
 			out.LogPolicies[policy.PolicyRef{Namespace: it.Namespace, Name: it.Name}] = it.value.log
 		}
