@@ -21,8 +21,10 @@ const (
 	// before it takes more: of a thread that wakes after a rest the kernel has
 	// been seen to tell, once, that it had waited all the time.
 	crowdedLooks = 3
-	// bestKept is how much of the most that was used a look later still counts.
-	bestKept = 0.95
+	// bestKept is how much of the most that was used a look later still counts:
+	// after a minute of being crowded out it is forgotten, after a moment it is
+	// what more processors are measured by.
+	bestKept = 0.99
 )
 
 // Shares of the time of the processors that the process may use.

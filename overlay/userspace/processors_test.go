@@ -34,6 +34,7 @@ func TestProcessors(t *testing.T) {
 		"rest tells nothing":       {1, 8, slices.Concat([]share{{0.95, 0, 40}}, repeat(share{0.3, 0.1, 40}, calmLooks-1), []share{{1.5, 0, 40}}, repeat(share{0.8, 1.1, 40}, 2*trialLooks)), 2},
 		"two bring some":           {1, 8, slices.Concat([]share{{0.95, 0, 40}, {0.8, 1.1, 40}, {1.2, 0.5, 40}}, repeat(share{0.8, 1.1, 40}, 2*trialLooks)), 2},
 		"crowded, to no avail":     {1, 8, repeat(share{0.3, 1.7, 40}, crowdedLooks+trialLooks), 1},
+		"crowded for a moment":     {1, 8, slices.Concat(repeat(share{0.8, 0.2, 40}, 5), repeat(share{0.4, 0.7, 40}, crowdedLooks), repeat(share{0.8, 1.1, 40}, trialLooks)), 1},
 		"no second try at once":    {1, 8, repeat(share{0.95, 0.2, 40}, 1+trialLooks+restLooks-1), 1},
 		"a second try":             {1, 8, repeat(share{0.95, 0.2, 40}, 1+trialLooks+restLooks), 2},
 		"no third try so soon":     {1, 8, repeat(share{0.95, 0.2, 40}, 2*(1+trialLooks)+3*restLooks-2), 1},
