@@ -50,9 +50,10 @@ const (
 	// trialGain is how many times as much as before it has to use.
 	trialGain = 1.15
 	// restLooks is for how many looks it takes no more after a trial that brought
-	// nothing; twice as many after the next such, maxRests times at most.
-	restLooks = 50
-	maxRests  = 4
+	// nothing; it doubles so many times with further ones. What comes meanwhile
+	// and needs more has to wait for that long.
+	restLooks     = 50
+	restDoublings = 1
 )
 
 // processors decides how many processors goroutines may use, between 1 and most.
@@ -68,9 +69,9 @@ type processors struct {
 
 // trial is whether more processors bring something.
 type trial struct {
-	looks  int // left; 0: there is none
-	had    int // processors before
-	before float64
+	looks  int     // left; 0: there is none
+	had    int     // processors before
+	before float64 // the most that was used then
 }
 
 // look takes in how many processors' time the process used since the last look,
@@ -134,7 +135,7 @@ func (p *processors) judge(used, waited float64) {
 	}
 	if t.looks--; t.looks == 0 {
 		p.now, p.crowded = t.had, 0
-		p.rest = restLooks << min(p.failed, maxRests)
+		p.rest = restLooks << min(p.failed, restDoublings)
 		p.failed++
 	}
 }

@@ -39,6 +39,8 @@ func TestProcessors(t *testing.T) {
 		"a second try":             {1, 8, repeat(share{0.95, 0.2, 40}, 1+trialLooks+restLooks), 2},
 		"no third try so soon":     {1, 8, repeat(share{0.95, 0.2, 40}, 2*(1+trialLooks)+3*restLooks-2), 1},
 		"a third try":              {1, 8, repeat(share{0.95, 0.2, 40}, 2*(1+trialLooks)+3*restLooks-1), 2},
+		"no fourth try so soon":    {1, 8, repeat(share{0.95, 0.2, 40}, 3*(1+trialLooks)+5*restLooks-3), 1},
+		"a fourth try":             {1, 8, repeat(share{0.95, 0.2, 40}, 3*(1+trialLooks)+5*restLooks-2), 2},
 		"waited once, at rest":     {1, 8, []share{{0.7, 0.1, 32}, {0, 0.99, 0}, {0, 0.03, 0}}, 1},
 		"crowded, one by one":      {1, 8, repeat(share{0.5, 0.9, 1}, 3), 1},
 		"starved, one by one":      {1, 8, repeat(share{0.2, 0.8, 1}, crowdedLooks), 2},
