@@ -5,6 +5,7 @@ package measure
 import (
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/signet-cni/signet/tests/bench/report"
@@ -20,7 +21,7 @@ const patience = 3
 
 // Sample is one measurement.
 type Sample struct {
-	Values []float64 // one for each Metric
+	Values []float64 // one for each Metric, above 0
 	Bytes  int64     // moved meanwhile; 0 where that says nothing
 }
 
@@ -81,13 +82,13 @@ func (c Comparison) Run(w io.Writer) ([]report.Row, error) {
 	if c.Rounds < MinRounds {
 		return nil, fmt.Errorf("%s: %d rounds, want %d at least", name, c.Rounds, MinRounds)
 	}
-	noise := meter{name: name + ": baseline to itself", w: w, sides: [2]Side{c.Base, c.Base}}
+	noise := meter{name: name + ": baseline to itself", w: w, sides: [2]Side{c.checked(c.Base), c.checked(c.Base)}}
 	settling := c
 	settling.Effort = c.firstHalf()
 	if err := settling.take(&noise, c.Rounds, c.steady); err != nil {
 		return nil, fmt.Errorf("%s: baseline: %w", name, err)
 	}
-	m := meter{name: name, w: w, sides: [2]Side{c.Signet, c.Base}}
+	m := meter{name: name, w: w, sides: [2]Side{c.checked(c.Signet), c.checked(c.Base)}}
 	if err := c.take(&m, len(noise.rounds), c.decided); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -99,6 +100,26 @@ func (c Comparison) Run(w io.Writer) ([]report.Row, error) {
 		rows = append(rows, row.Judge())
 	}
 	return rows, nil
+}
+
+// checked gives the side with an error for what no ratio can be made of, such
+// as a connection that carried nothing.
+func (c Comparison) checked(side Side) Side {
+	return func() (Sample, error) {
+		sample, err := side()
+		if err != nil {
+			return Sample{}, err
+		}
+		if len(sample.Values) != len(c.Metrics) {
+			return Sample{}, fmt.Errorf("measured %v, want %d values", sample.Values, len(c.Metrics))
+		}
+		for i, value := range sample.Values {
+			if !(value > 0) || math.IsInf(value, 1) {
+				return Sample{}, fmt.Errorf("%s: measured %v %s, want more than 0", c.Metrics[i].Name, value, c.Metrics[i].Unit)
+			}
+		}
+		return sample, nil
+	}
 }
 
 // take measures so many rounds, and goes on until they are enough, or patience

@@ -3,6 +3,7 @@ package measure
 import (
 	"bytes"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -125,7 +126,7 @@ func TestRunDecides(t *testing.T) {
 
 func TestRunEndsInTime(t *testing.T) {
 	measured := 0
-	unclear := func() (Sample, error) { measured++; return Sample{Values: []float64{float64(measured % 2)}}, nil }
+	unclear := func() (Sample, error) { measured++; return Sample{Values: []float64{float64(1 + measured%2)}}, nil }
 	rows, err := Comparison{
 		Metrics: []Metric{{Name: "case", Target: report.Target{AtMost: 1}}},
 		Effort:  Effort{Rounds: MinRounds, Until: time.Now()},
@@ -156,6 +157,15 @@ func TestRunRefuses(t *testing.T) {
 	}
 	if _, err := (Comparison{Metrics: one, Effort: Effort{Rounds: MinRounds}, Signet: bad, Base: good}).Run(&bytes.Buffer{}); !errors.Is(err, broken) {
 		t.Errorf("the error is %v", err)
+	}
+	for _, values := range [][]float64{nil, {1, 1}, {0}, {-1}, {math.NaN()}, {math.Inf(1)}} {
+		void := func() (Sample, error) { return Sample{Values: values}, nil }
+		if _, err := (Comparison{Metrics: one, Effort: Effort{Rounds: MinRounds}, Signet: void, Base: good}).Run(&bytes.Buffer{}); err == nil {
+			t.Errorf("Signet's side measured %v, and that is good enough", values)
+		}
+		if _, err := (Comparison{Metrics: one, Effort: Effort{Rounds: MinRounds}, Signet: good, Base: void}).Run(&bytes.Buffer{}); err == nil {
+			t.Errorf("the baseline measured %v, and that is good enough", values)
+		}
 	}
 }
 

@@ -53,6 +53,9 @@ func pairs(ratios ...float64) (list []Pair) {
 func TestState(t *testing.T) {
 	noisy := Of("noisy", "", "ns", Target{AtMost: 2}, pairs(1, 1, 1))
 	noisy.Noise = 1.2
+	untold := noisy
+	untold.Noise = math.NaN()
+	still := []Pair{{Figure: 4, Baseline: 0}, {Figure: 4, Baseline: 0}}
 	for _, test := range []struct {
 		row  Row
 		want State
@@ -66,6 +69,10 @@ func TestState(t *testing.T) {
 		{Single("figure", "writes", 5, Target{AtMost: 5}), Passed},
 		{Single("figure", "writes", 6, Target{AtMost: 5}), Missed},
 		{noisy.Judge(), Noisy},
+		{untold.Judge(), Noisy},
+		{Of("baseline of nothing", "bare", "Gbit/s", Target{AtLeast: 1}, still), Missed},
+		{Of("one baseline of nothing", "bare", "Gbit/s", Target{AtLeast: 1}, still[:1]), Missed},
+		{Of("both of nothing", "bare", "Gbit/s", Target{AtLeast: 1}, make([]Pair, 2)), Missed},
 	} {
 		if test.row.State != test.want || test.row.Pass != (test.want == Passed || test.want == Reported) {
 			t.Errorf("%s, ratio %v: %s, pass %v, want %s", test.row.Case, test.row.Ratio, test.row.State, test.row.Pass, test.want)

@@ -36,7 +36,7 @@ func (t Target) String() string {
 }
 
 func (t Target) met(value float64) bool {
-	return !math.IsNaN(value) && (t.AtMost == 0 || value <= t.AtMost) && (t.AtLeast == 0 || value >= t.AtLeast)
+	return !math.IsNaN(value) && !math.IsInf(value, 0) && (t.AtMost == 0 || value <= t.AtMost) && (t.AtLeast == 0 || value >= t.AtLeast)
 }
 
 // within says whether a bound of the target lies between low and high, which
@@ -114,7 +114,7 @@ func Single(name, unit string, figure float64, target Target) Row {
 // Judge fills in State, Pass and Load from the rest.
 func (r Row) Judge() Row {
 	value := r.Ratio
-	if r.Baseline == 0 {
+	if len(r.Pairs) == 0 {
 		value = r.Figure
 	}
 	switch {
